@@ -1,0 +1,52 @@
+//! Keys on the kernel command line. Ours begin with `distro.`, so the kernel passes them over.
+
+/// `distro.data=LABEL` looks for another label, `distro.data=none` leaves every disk alone.
+pub const DATA: &str = "distro.data";
+/// `distro.waitdisk=SECONDS`: how long to wait for the data disk.
+pub const WAIT_DISK: &str = "distro.waitdisk";
+/// `distro.rescue`: a shell on the console before the services start.
+pub const RESCUE: &str = "distro.rescue";
+/// `distro.verbose`: PID 1 prints each step.
+pub const VERBOSE: &str = "distro.verbose";
+/// `distro.hostname=NAME`.
+pub const HOSTNAME: &str = "distro.hostname";
+
+/// The value of `key` in a kernel command line: the last one wins; a key without `=` has the empty value.
+///
+/// Quoting is the kernel's: double quotes around a value keep spaces (kernel
+/// `Documentation/admin-guide/kernel-parameters.rst`).
+pub fn value<'a>(command_line: &'a str, key: &str) -> Option<&'a str> {
+    words(command_line)
+        .filter_map(|word| match word.split_once('=') {
+            Some((name, value)) => (name == key).then(|| value.trim_matches('"')),
+            None => (word == key).then_some(""),
+        })
+        .last()
+}
+
+fn words(command_line: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    command_line
+        .split(move |c: char| {
+            if c == '"' {
+                quoted = !quoted;
+            }
+            c.is_whitespace() && !quoted
+        })
+        .filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value;
+
+    #[test]
+    fn finds_values() {
+        let line = "quiet distro.data=none console=ttyS0 distro.rescue distro.hostname=\"my box\" distro.data=other\n";
+        assert_eq!(value(line, super::DATA), Some("other"));
+        assert_eq!(value(line, super::RESCUE), Some(""));
+        assert_eq!(value(line, super::HOSTNAME), Some("my box"));
+        assert_eq!(value(line, super::VERBOSE), None);
+        assert_eq!(value("", "quiet"), None);
+    }
+}

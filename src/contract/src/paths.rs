@@ -1,0 +1,45 @@
+//! Paths in the guest.
+
+/// Settings of [`crate::settings`], in the initramfs and in the root.
+pub const SETTINGS: &str = "/etc/distro/settings";
+/// Service table of [`crate::service`], in the root.
+pub const SERVICES: &str = "/etc/distro/services";
+/// The SquashFS file inside the initramfs.
+pub const ROOT_IMAGE: &str = "/root.squashfs";
+/// Folder of the modules inside the initramfs, flat; [`BOOT_MODULES`] lists them in load order.
+pub const BOOT_MODULE_DIR: &str = "/modules";
+/// File names below [`BOOT_MODULE_DIR`], one a line, in load order.
+pub const BOOT_MODULES: &str = "/modules/order";
+/// Modules that the root loads besides those that hardware asks for: one name a line.
+pub const LOAD_MODULES: &str = "/etc/distro/modules";
+/// PID 1 in the root (also what `switch_root` executes).
+pub const INIT: &str = "/sbin/init";
+
+/// Run-time state of the guest's own programs.
+pub const RUN_DIR: &str = "/run/distro";
+/// The READY line of [`crate::ready`], as a file.
+pub const READY: &str = "/run/distro/ready";
+/// One file per service, its content is a state of [`crate::service::State`].
+pub const SERVICE_STATE_DIR: &str = "/run/distro/services";
+/// One log file per service.
+pub const SERVICE_LOG_DIR: &str = "/run/distro/log";
+/// What became of the data disk: `device PATH` or `none REASON`.
+pub const DATA_STATE: &str = "/run/distro/data-disk";
+
+/// Where the data disk is mounted.
+pub const DATA_MOUNT: &str = "/mnt/data";
+/// Folders that come from the data disk; on it they have the same paths.
+pub const PERSISTED: [&str; 2] = ["/var/lib/containers", "/var/lib/boot2podman"];
+/// SSH host keys, on the data disk if there is one.
+pub const HOST_KEYS: &str = "/var/lib/boot2podman/etc/ssh";
+/// The user's additional keys on the data disk.
+pub const DATA_AUTHORIZED_KEYS: &str = "/var/lib/boot2podman/etc/ssh/authorized_keys";
+/// Host name kept on the data disk.
+pub const DATA_HOSTNAME: &str = "/var/lib/boot2podman/etc/hostname";
+/// The user's keys from distro.toml.
+pub const IMAGE_AUTHORIZED_KEYS: &str = "/etc/distro/authorized_keys";
+
+/// The engine's REST API.
+pub const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
+/// The same for Docker's clients.
+pub const DOCKER_SOCKET: &str = "/run/docker.sock";

@@ -1,0 +1,273 @@
+//! The service table: written by the builder from the recipes' `[[service]]` entries, read by PID 1.
+//!
+//! One service is a `service NAME` line and the lines up to the next one. Multi-valued keys (`arg`, `env`, `need`, …)
+//! repeat. Example:
+//!
+//! ```text
+//! service podman
+//! arg /usr/bin/podman
+//! arg system
+//! after data-disk
+//! ready socket /run/podman/podman.sock
+//! restart always
+//! ```
+
+use crate::fields::{Malformed, lines, number, push};
+
+/// When a service counts as ready, so that those after it may start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Readiness {
+    /// As soon as its process runs.
+    #[default]
+    Started,
+    /// When its process has ended with status 0 (a one-shot step).
+    Exit,
+    /// When this path exists as a Unix socket that accepts a connection.
+    Socket(String),
+    /// When this path exists.
+    File(String),
+}
+
+/// What happens when the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restart {
+    /// Nothing.
+    No,
+    /// Started again after a failure: status not 0, or a signal.
+    OnFailure,
+    /// Always started again.
+    #[default]
+    Always,
+}
+
+impl Restart {
+    /// The word in the table and in recipes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::OnFailure => "on-failure",
+            Self::Always => "always",
+        }
+    }
+
+    /// The policy of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::No, Self::OnFailure, Self::Always].into_iter().find(|policy| policy.as_str() == word)
+    }
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Name: lower-case letters, digits, `-`.
+    pub name: String,
+    /// Program (absolute path) and its arguments.
+    pub command: Vec<String>,
+    /// Additional environment.
+    pub env: Vec<(String, String)>,
+    /// Uid and gid it runs as; 0 is root.
+    pub uid: u32,
+    /// Home folder, also its working directory.
+    pub home: String,
+    /// Services that must be ready first. It is not started when one of them has failed for good.
+    pub needs: Vec<String>,
+    /// Services that must be ready, or have failed for good, first.
+    pub after: Vec<String>,
+    /// When it counts as ready.
+    pub ready: Readiness,
+    /// What happens when its process ends.
+    pub restart: Restart,
+    /// Terminal (without `/dev/`) it owns as controlling terminal; skipped if the machine has none such.
+    pub tty: Option<String>,
+    /// Run before the stop signal at shutdown.
+    pub stop_command: Vec<String>,
+    /// Signal number that asks it to end.
+    pub stop_signal: i32,
+    /// Seconds from the stop command or signal to SIGKILL.
+    pub stop_timeout_secs: u32,
+    /// Whether a failure for good opens the rescue shell.
+    pub required: bool,
+}
+
+impl Service {
+    /// A service with the defaults of a recipe.
+    pub fn new(name: impl Into<String>, command: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            command,
+            env: Vec::new(),
+            uid: 0,
+            home: "/".into(),
+            needs: Vec::new(),
+            after: Vec::new(),
+            ready: Readiness::default(),
+            restart: Restart::default(),
+            tty: None,
+            stop_command: Vec::new(),
+            stop_signal: SIGTERM,
+            stop_timeout_secs: 10,
+            required: false,
+        }
+    }
+}
+
+/// `SIGTERM` of the kernel's `asm/signal.h`.
+pub const SIGTERM: i32 = 15;
+
+/// Where a service is in its life, as written into [`crate::paths::SERVICE_STATE_DIR`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waits for others.
+    Waiting,
+    /// Its process runs, it is not ready yet.
+    Starting,
+    /// Ready (a one-shot: done).
+    Ready,
+    /// Ended and waits for its back-off before it starts again.
+    Backoff,
+    /// Ended for good after a failure, or could not be started.
+    Failed,
+    /// Ended for good as it should.
+    Stopped,
+}
+
+impl State {
+    /// The word in the state file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Backoff => "backoff",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The text of a table.
+pub fn encode(services: &[Service]) -> String {
+    let mut out = String::new();
+    for service in services {
+        push(&mut out, "service", &service.name);
+        let repeat = |out: &mut String, key: &str, values: &[String]| {
+            for value in values {
+                push(out, key, value);
+            }
+        };
+        repeat(&mut out, "arg", &service.command);
+        for (key, value) in &service.env {
+            push(&mut out, "env", format_args!("{key}={value}"));
+        }
+        push(&mut out, "uid", service.uid);
+        push(&mut out, "home", &service.home);
+        repeat(&mut out, "need", &service.needs);
+        repeat(&mut out, "after", &service.after);
+        match &service.ready {
+            Readiness::Started => push(&mut out, "ready", "started"),
+            Readiness::Exit => push(&mut out, "ready", "exit"),
+            Readiness::Socket(path) => push(&mut out, "ready", format_args!("socket {path}")),
+            Readiness::File(path) => push(&mut out, "ready", format_args!("file {path}")),
+        }
+        push(&mut out, "restart", service.restart.as_str());
+        if let Some(tty) = &service.tty {
+            push(&mut out, "tty", tty);
+        }
+        repeat(&mut out, "stop-arg", &service.stop_command);
+        push(&mut out, "stop-signal", service.stop_signal);
+        push(&mut out, "stop-timeout-secs", service.stop_timeout_secs);
+        if service.required {
+            push(&mut out, "required", "");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Reads a table. Bad lines do not lose the rest: they come back beside what could be read.
+pub fn decode(text: &str) -> (Vec<Service>, Vec<Malformed>) {
+    let mut services: Vec<Service> = Vec::new();
+    let mut problems = Vec::new();
+    for (line, key, value) in lines(text) {
+        if key == "service" {
+            services.push(Service::new(value, Vec::new()));
+            continue;
+        }
+        let Some(service) = services.last_mut() else {
+            problems.push(Malformed { line, reason: format!("{key:?} before the first service") });
+            continue;
+        };
+        if let Err(problem) = set(service, line, key, value) {
+            problems.push(problem);
+        }
+    }
+    (services, problems)
+}
+
+fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(), Malformed> {
+    let malformed = |reason: String| Malformed { line, reason };
+    match key {
+        "arg" => service.command.push(value.into()),
+        "env" => {
+            let (name, value) = value.split_once('=').ok_or_else(|| malformed("env without =".into()))?;
+            service.env.push((name.into(), value.into()));
+        }
+        "uid" => service.uid = number(line, key, value)?,
+        "home" => service.home = value.into(),
+        "need" => service.needs.push(value.into()),
+        "after" => service.after.push(value.into()),
+        "ready" => {
+            service.ready = match value.split_once(' ') {
+                None if value == "started" => Readiness::Started,
+                None if value == "exit" => Readiness::Exit,
+                Some(("socket", path)) => Readiness::Socket(path.into()),
+                Some(("file", path)) => Readiness::File(path.into()),
+                _ => return Err(malformed(format!("unknown readiness {value:?}"))),
+            };
+        }
+        "restart" => {
+            service.restart =
+                Restart::from_word(value).ok_or_else(|| malformed(format!("unknown restart policy {value:?}")))?;
+        }
+        "tty" => service.tty = Some(value.into()),
+        "stop-arg" => service.stop_command.push(value.into()),
+        "stop-signal" => service.stop_signal = number(line, key, value)?,
+        "stop-timeout-secs" => service.stop_timeout_secs = number(line, key, value)?,
+        "required" => service.required = true,
+        _ => return Err(malformed(format!("unknown key {key:?}"))),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Readiness, Restart, Service, decode, encode};
+
+    #[test]
+    fn reads_what_it_writes() {
+        let mut podman = Service::new("podman", vec!["/usr/bin/podman".into(), "system".into()]);
+        podman.env = vec![("A".into(), "b=c".into())];
+        podman.needs = vec!["x".into()];
+        podman.after = vec!["y".into(), "z".into()];
+        podman.ready = Readiness::Socket("/run/a b.sock".into());
+        podman.restart = Restart::OnFailure;
+        podman.stop_command = vec!["/bin/true".into(), "--x".into()];
+        podman.stop_signal = 2;
+        podman.required = true;
+        let mut shell = Service::new("shell", vec!["/bin/sh".into()]);
+        shell.tty = Some("ttyS0".into());
+        shell.uid = 1000;
+        shell.ready = Readiness::Exit;
+        let services = vec![podman, shell];
+        assert_eq!(decode(&encode(&services)), (services, vec![]));
+    }
+
+    #[test]
+    fn a_bad_line_loses_only_itself() {
+        let (services, problems) = decode("arg a\nservice s\narg /bin/s\nuid x\nready never\narg -f\nfoo\n");
+        assert_eq!(services.len(), 1);
+        assert_eq!(services[0].command, ["/bin/s", "-f"]);
+        let lines: Vec<usize> = problems.iter().map(|problem| problem.line).collect();
+        assert_eq!(lines, [1, 4, 5, 7]);
+    }
+}
