@@ -1,1 +1,8 @@
-//! Stub.
+//! On-disk formats: bytes in, bytes out. No paths of the host, processes, network, clock or randomness, so that the same
+//! input always gives the same bytes.
+
+pub mod ar;
+pub mod cpio;
+pub mod iso9660;
+pub mod squashfs;
+pub mod tree;
