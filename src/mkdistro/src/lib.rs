@@ -1,1 +1,13 @@
-//! Stub.
+//! Builds bootable, RAM-resident micro Linux distributions that run containers.
+//!
+//! The stages are plain types, each made only by the step before:
+//! [`config::Checked`] → [`lock::Locked`] → [`fetch::Fetched`] → [`root::RootTree`] → [`image::Image`].
+
+pub mod archive;
+pub mod config;
+pub mod deb;
+pub mod fetch;
+pub mod kernel;
+pub mod lock;
+pub mod problem;
+pub mod progress;

@@ -1,0 +1,187 @@
+//! The types of distro.toml. Defaults live in `Default`, nowhere else.
+
+use serde::{Deserialize, Serialize};
+
+/// distro.toml.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Distro {
+    /// Version of this file's format; 1.
+    pub schema: u32,
+    /// What the distribution is called.
+    pub distro: Identity,
+    /// Where packages come from.
+    #[serde(default)]
+    pub sources: Sources,
+    /// Which kernel.
+    #[serde(default)]
+    pub kernel: Kernel,
+    /// What is in the root.
+    pub root: Root,
+    /// The login user.
+    #[serde(default)]
+    pub user: User,
+    /// Login shells.
+    #[serde(default)]
+    pub console: Console,
+    /// The data disk.
+    #[serde(default)]
+    pub data: Data,
+    /// Boot menu and kernel command line.
+    #[serde(default)]
+    pub boot: Boot,
+}
+
+/// `[distro]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Identity {
+    /// Name: lower-case letters, digits, `-`.
+    pub name: String,
+    /// Version, no spaces.
+    pub version: String,
+    /// ISO 9660 volume identifier: `A-Z 0-9 _`, at most 32; empty: from the name.
+    #[serde(default)]
+    pub volume_id: String,
+    /// Host name if nothing else gives one.
+    #[serde(default = "default_hostname")]
+    pub hostname: String,
+}
+
+fn default_hostname() -> String {
+    "box".into()
+}
+
+/// `[sources]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Sources {
+    /// Debian suites; the highest version of a package wins.
+    pub suites: Vec<String>,
+    /// Archive areas.
+    pub components: Vec<String>,
+    /// `"system"` (the build host's apt configuration) or base URLs, tried in this order. `file:///folder` works too.
+    pub mirrors: Vec<String>,
+    /// The same for the suites whose name ends in `-security`.
+    pub security_mirrors: Vec<String>,
+    /// OpenPGP key ring that must have signed each suite's InRelease, relative to the project.
+    pub keyring: String,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            suites: ["trixie", "trixie-updates", "trixie-security"].map(String::from).into(),
+            components: vec!["main".into()],
+            mirrors: vec!["system".into()],
+            security_mirrors: vec!["system".into()],
+            keyring: "packages/debian-archive-keyring.asc".into(),
+        }
+    }
+}
+
+/// `[kernel]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Kernel {
+    /// The Debian package (a meta package is followed to the real one).
+    pub package: String,
+    /// Names of fragments in kernel-config/, without `.config`.
+    pub config: Vec<String>,
+    /// Further modules by name.
+    pub modules: Vec<String>,
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self {
+            package: "linux-image-amd64".into(),
+            config: ["base", "containers", "storage", "network", "virt", "virtualbox"].map(String::from).into(),
+            modules: Vec::new(),
+        }
+    }
+}
+
+/// `[root]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Root {
+    /// Names of recipes in packages/; what they need comes along.
+    pub recipes: Vec<String>,
+    /// `zstd:LEVEL` (1-22) or `xz`.
+    #[serde(default = "default_compression")]
+    pub compression: String,
+    /// Limit of the files written at run time, in percent of RAM (1-95).
+    #[serde(default = "default_overlay_percent")]
+    pub overlay_percent: u8,
+}
+
+fn default_compression() -> String {
+    "zstd:19".into()
+}
+
+fn default_overlay_percent() -> u8 {
+    50
+}
+
+/// `[user]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// Uid and gid, from 1000.
+    pub uid: u32,
+    /// Keys that may log in, lines as in `authorized_keys`.
+    pub authorized_keys: Vec<String>,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self { name: "core".into(), uid: 1000, authorized_keys: Vec::new() }
+    }
+}
+
+/// `[console]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Console {
+    /// Terminals with a login shell of the user, without `/dev/`.
+    pub autologin: Vec<String>,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self { autologin: vec!["ttyS0".into(), "tty1".into()] }
+    }
+}
+
+/// `[data]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Data {
+    /// File-system label, at most 16 bytes for ext4 (12 for xfs).
+    pub label: String,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { label: contract::DEFAULT_DATA_LABEL.into() }
+    }
+}
+
+/// `[boot]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Boot {
+    /// Seconds the boot menu waits.
+    pub timeout: u32,
+    /// Kernel command line.
+    pub command_line: String,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self { timeout: 1, command_line: "console=tty1 console=ttyS0,115200 loglevel=4".into() }
+    }
+}
