@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 pub(crate) fn run(program: &str, args: &[&str], stdin: Option<&std::path::Path>) -> String {
     let stdin = stdin.map_or(Stdio::null(), |path| std::fs::File::open(path).unwrap().into());
     let mut command = Command::new(program);
-    command.args(args).stdin(stdin).env("LC_ALL", "C").env("TZ", "UTC");
+    command.args(args).stdin(stdin).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     let output = command.output().unwrap_or_else(|error| panic!("running {program}: {error}; hint: install it"));
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();

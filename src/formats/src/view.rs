@@ -20,6 +20,14 @@ impl<'a> View<'a> {
         self.base.saturating_add(at)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// `len` bytes at `at` as a view of their own.
     pub(crate) fn sub(&self, at: usize, len: usize, what: &str) -> Result<View<'a>> {
         let bytes = at.checked_add(len).and_then(|end| self.bytes.get(at..end)).with_context(|| {
@@ -31,6 +39,13 @@ impl<'a> View<'a> {
 
     pub(crate) fn take(&self, at: usize, len: usize, what: &str) -> Result<&'a [u8]> {
         Ok(self.sub(at, len, what)?.bytes)
+    }
+
+    /// `N` bytes at `at`.
+    pub(crate) fn array<const N: usize>(&self, at: usize, what: &str) -> Result<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(at, N, what)?);
+        Ok(array)
     }
 
     /// Refuses bytes that are not `expected`.
@@ -45,5 +60,17 @@ impl<'a> View<'a> {
             );
         }
         Ok(())
+    }
+
+    pub(crate) fn u8(&self, at: usize, what: &str) -> Result<u8> {
+        Ok(self.array::<1>(at, what)?[0])
+    }
+
+    pub(crate) fn u16_le(&self, at: usize, what: &str) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array(at, what)?))
+    }
+
+    pub(crate) fn u32_le(&self, at: usize, what: &str) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array(at, what)?))
     }
 }
