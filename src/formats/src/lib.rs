@@ -6,3 +6,7 @@ pub mod cpio;
 pub mod iso9660;
 pub mod squashfs;
 pub mod tree;
+mod view;
+
+#[cfg(test)]
+mod foreign;

@@ -1,0 +1,190 @@
+//! The planner and the one-pass writer.
+//!
+//! Order of an image: system area, volume descriptors, path tables, folders, continuation areas, boot catalog, files.
+//! What has to lie elsewhere (an ESP behind the files, files inside it) is one more list of extents here.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+
+use super::boot::{self, BootEntry};
+use super::directory::{Hierarchy, Places};
+use super::{Lba, SECTOR_BYTES, SYSTEM_AREA_SECTORS, volume};
+use crate::tree::{Kind, Tree, show};
+
+/// What an image says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Volume identifier, up to 32 bytes of printable ASCII.
+    pub volume_id: String,
+    /// Publisher, up to 128 bytes of printable ASCII.
+    pub publisher: String,
+    /// Application identifier, up to 128 bytes of printable ASCII.
+    pub application_id: String,
+    /// The one time of everything, in seconds since 1970.
+    pub mtime: u32,
+    /// Boot images; the first is the default entry of the catalog.
+    pub boot: Vec<BootEntry>,
+}
+
+/// Content with its place.
+#[derive(Debug, Clone)]
+struct Extent {
+    lba: Lba,
+    content: Bytes,
+}
+
+/// An image whose every byte is decided.
+///
+/// It ends with its last file's sector. Other tools append 150 sectors, so that a drive's read-ahead at the end of a
+/// burnt CD (track-at-once) does not fail; here nothing is read after the boot loader has the initramfs, and that is
+/// read sector by sector through firmware.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    system_area: Vec<u8>,
+    /// In ascending order, without overlap.
+    extents: Vec<Extent>,
+    files: BTreeMap<Vec<u8>, Lba>,
+    sectors: u32,
+}
+
+/// Decides where everything lies.
+///
+/// # Errors
+/// If the format cannot hold an entry or a text, or a boot image is no file with content.
+pub fn plan(tree: &Tree, options: &Options) -> Result<Plan> {
+    volume::check_texts(options)?;
+    let hierarchy = Hierarchy::build(tree, options.mtime)?;
+    let boot_files = boot_files(tree, &hierarchy, options)?;
+
+    let mut cursor = Cursor { next: SYSTEM_AREA_SECTORS };
+    let primary = cursor.reserve(SECTOR_BYTES)?;
+    let boot_record = if options.boot.is_empty() { None } else { Some(cursor.reserve(SECTOR_BYTES)?) };
+    let terminator = cursor.reserve(SECTOR_BYTES)?;
+    let path_table_bytes = hierarchy.path_table_bytes();
+    let path_table_l = cursor.reserve(path_table_bytes as usize)?;
+    let path_table_m = cursor.reserve(path_table_bytes as usize)?;
+    let folders: Vec<Lba> =
+        hierarchy.folders.iter().map(|folder| cursor.reserve(folder.size as usize)).collect::<Result<_>>()?;
+    let continuations = cursor.reserve(hierarchy.continuations.len())?;
+    let catalog = cursor.reserve(if options.boot.is_empty() { 0 } else { SECTOR_BYTES })?;
+    let file_lbas: Vec<Lba> =
+        hierarchy.files.iter().map(|(_, content)| cursor.reserve(content.len())).collect::<Result<_>>()?;
+    let sectors = cursor.next;
+
+    let places = Places { folders: &folders, files: &file_lbas, continuations, mtime: options.mtime };
+    let volume_places = volume::Places {
+        sectors,
+        path_table_bytes,
+        path_table_l,
+        path_table_m,
+        root_record: hierarchy.encode_root_record(&places),
+    };
+    let mut extents = Vec::new();
+    let mut put = |lba: Lba, content: Bytes| extents.push(Extent { lba, content });
+    put(primary, volume::primary(options, &volume_places).into());
+    if let Some(boot_record) = boot_record {
+        put(boot_record, boot::descriptor(catalog).into());
+    }
+    put(terminator, volume::terminator().into());
+    put(path_table_l, hierarchy.encode_path_table(&places, false).into());
+    put(path_table_m, hierarchy.encode_path_table(&places, true).into());
+    for (index, &lba) in folders.iter().enumerate() {
+        put(lba, hierarchy.encode_folder(index, &places).into());
+    }
+    put(continuations, hierarchy.continuations.clone().into());
+    let images: Vec<Lba> = boot_files.iter().map(|&index| file_lbas[index]).collect();
+    put(catalog, boot::catalog(&options.boot, &images).into());
+    for (index, ((path, content), &lba)) in hierarchy.files.iter().zip(&file_lbas).enumerate() {
+        let mut entries = options.boot.iter().zip(&boot_files);
+        let has_table = entries.any(|(entry, &file)| file == index && entry.boot_info_table);
+        put(lba, if has_table { boot::with_info_table(content, lba, path)?.into() } else { content.clone() });
+    }
+    let files = hierarchy.files.into_iter().map(|(path, _)| path).zip(file_lbas).collect();
+    Ok(Plan { system_area: Vec::new(), extents, files, sectors })
+}
+
+/// The number of each boot entry's file.
+fn boot_files(tree: &Tree, hierarchy: &Hierarchy, options: &Options) -> Result<Vec<usize>> {
+    let max = boot::MAX_ENTRIES;
+    ensure!(options.boot.len() <= max, "{} boot images, at most {max} are possible", options.boot.len());
+    let number = |entry: &BootEntry| {
+        let found = hierarchy.files.iter().position(|(path, _)| *path == entry.path);
+        found.with_context(|| match tree.get(&entry.path).map(|node| &node.kind) {
+            None => format!("boot image {} is not in the ISO image", show(&entry.path)),
+            Some(Kind::File(_)) => format!("boot image {} is empty", show(&entry.path)),
+            Some(_) => format!("boot image {} is no file", show(&entry.path)),
+        })
+    };
+    options.boot.iter().map(number).collect()
+}
+
+impl Plan {
+    /// Size of the image in sectors.
+    pub fn sectors(&self) -> u32 {
+        self.sectors
+    }
+
+    /// Size of the image in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        Lba(self.sectors).byte_offset()
+    }
+
+    /// Where the content of a file lies; nothing for a file without content.
+    pub fn file(&self, path: &[u8]) -> Option<Lba> {
+        self.files.get(path).copied()
+    }
+
+    /// Sets the first 32 KiB, which belong to no file system; the rest of a shorter one is zeros.
+    ///
+    /// # Errors
+    /// If it is longer.
+    pub fn set_system_area(&mut self, bytes: Vec<u8>) -> Result<()> {
+        let room = SYSTEM_AREA_SECTORS as usize * SECTOR_BYTES;
+        ensure!(bytes.len() <= room, "system area of an ISO image: {} bytes, at most {room} fit", bytes.len());
+        self.system_area = bytes;
+        Ok(())
+    }
+
+    /// All content with its offset in bytes, in ascending order, the system area left out.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (u64, &Bytes)> {
+        self.extents.iter().map(|extent| (extent.lba.byte_offset(), &extent.content))
+    }
+
+    /// Writes the image in one pass.
+    ///
+    /// # Errors
+    /// If `out` gives one.
+    pub fn write(&self, out: &mut impl Write) -> Result<()> {
+        let mut written = self.system_area.len() as u64;
+        out.write_all(&self.system_area).context("writing the system area of an ISO image")?;
+        let end = (self.size_bytes(), &Bytes::new());
+        for (offset, content) in self.contents().chain([end]) {
+            let context = || format!("writing an ISO image at byte {written}");
+            let Some(gap) = offset.checked_sub(written) else {
+                bail!("ISO image: content for byte {offset} comes after byte {written}");
+            };
+            std::io::copy(&mut std::io::Read::take(std::io::repeat(0), gap), out).with_context(context)?;
+            out.write_all(content).with_context(context)?;
+            written = offset + content.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Gives out sectors in ascending order.
+struct Cursor {
+    next: u32,
+}
+
+impl Cursor {
+    fn reserve(&mut self, bytes: usize) -> Result<Lba> {
+        let lba = Lba(self.next);
+        let sectors = u32::try_from(bytes.div_ceil(SECTOR_BYTES)).ok();
+        self.next =
+            sectors.and_then(|sectors| self.next.checked_add(sectors)).context("ISO image: more than 2^32 sectors")?;
+        Ok(lba)
+    }
+}
