@@ -204,8 +204,7 @@ impl Tree {
 
 /// Drops leading, trailing and doubled `/` and `.` parts.
 pub fn clean(path: &[u8]) -> Vec<u8> {
-    let parts: Vec<&[u8]> =
-        path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     parts.join(&b'/')
 }
 
