@@ -1,9 +1,11 @@
 //! The accelerator: KVM where it really runs guests, software emulation (TCG) otherwise.
 //!
-//! `/dev/kvm` may exist and yet not run a guest (nested virtualisation, other architectures, odd containers), so
-//! it is tried with a guest of a few instructions: a firmware image whose reset vector writes to QEMU's `isa-debug-exit`
-//! device. Intel SDM volume 3, 9.1.4: execution begins at physical address 0xFFFF_FFF0, 16 bytes below the end of
-//! the firmware, in real mode. QEMU `hw/misc/debugexit.c`: the process ends with status `(value << 1) | 1`.
+//! `/dev/kvm` may exist and yet not run an ordinary guest: where the host is itself a guest, KVM may be left to emulate
+//! each instruction, slowly, and ends the guest at the first one it does not know. So a guest of a few instructions is
+//! tried: a firmware image that enters protected mode, uses SSE2, counts, and writes to QEMU's `isa-debug-exit`.
+//! Intel SDM volume 3, 11.1.4: execution begins at physical address 0xFFFF_FFF0, 16 bytes below the end of the firmware,
+//! in real mode with the code segment's base at 0xFFFF_0000. QEMU `hw/misc/debugexit.c`: the process ends with status
+//! `(value << 1) | 1`.
 
 use crate::machine::QEMU;
 use std::io::Write;
@@ -22,8 +24,29 @@ pub enum Accelerator {
 
 const FIRMWARE_BYTES: usize = 64 * 1024;
 const RESET_VECTOR: usize = FIRMWARE_BYTES - 16;
-/// `mov al, 1; mov dx, 0xf4; out dx, al; hlt`
-const PROBE_CODE: [u8; 7] = [0xb0, 0x01, 0xba, 0xf4, 0x00, 0xee, 0xf4];
+/// `jmp 0`
+const RESET_CODE: [u8; 3] = [0xe9, 0x0d, 0x00];
+#[rustfmt::skip]
+const PROBE_CODE: [u8; 75] = [
+    0xfa,                                           // cli
+    0x2e, 0x66, 0x0f, 0x01, 0x16, 0xa0, 0x00,       // lgdt cs:[GDTR_AT]
+    0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0, // mov eax, cr0; or al, 1 (PE); mov cr0, eax
+    0x66, 0xea, 0x18, 0x00, 0xff, 0xff, 0x08, 0x00, // jmp 8:0xffff0018, the next instruction, 32-bit from here
+    0x0f, 0x20, 0xe0, 0x0d, 0x00, 0x02, 0x00, 0x00, // mov eax, cr4; or eax, 0x200 (OSFXSR)
+    0x0f, 0x22, 0xe0,                               // mov cr4, eax
+    0x0f, 0x20, 0xc0, 0x24, 0xfb, 0x0c, 0x02,       // mov eax, cr0; and al, 0xfb (EM off); or al, 2 (MP on)
+    0x0f, 0x22, 0xc0,                               // mov cr0, eax
+    0xb9, 0x00, 0x2d, 0x31, 0x01, 0x49, 0x75, 0xfd, // mov ecx, 20_000_000; again: dec ecx; jnz again
+    0x66, 0x0f, 0xef, 0xc0, 0x66, 0x0f, 0x76, 0xc0, // pxor xmm0, xmm0; pcmpeqd xmm0, xmm0
+    0x66, 0x0f, 0x7e, 0xc0, 0x83, 0xe0, 0x01,       // movd eax, xmm0; and eax, 1
+    0xba, 0xf4, 0x00, 0x00, 0x00, 0xee, 0xf4,       // mov edx, 0xf4; out dx, al; hlt
+];
+const GDT_AT: usize = 0x80;
+/// The null descriptor and a flat 32-bit code segment, marked accessed because the table is in ROM.
+const GDT: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0];
+const GDTR_AT: usize = 0xa0;
+/// Limit and physical address of the table.
+const GDTR: [u8; 6] = [15, 0, 0x80, 0x00, 0xff, 0xff];
 const PROBE_STATUS: i32 = (1 << 1) | 1;
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -85,7 +108,10 @@ impl Accelerator {
 fn probe_firmware() -> Vec<u8> {
     const HLT: u8 = 0xf4;
     let mut firmware = vec![HLT; FIRMWARE_BYTES];
-    firmware[RESET_VECTOR..RESET_VECTOR + PROBE_CODE.len()].copy_from_slice(&PROBE_CODE);
+    let parts: [(usize, &[u8]); 4] = [(0, &PROBE_CODE), (GDT_AT, &GDT), (GDTR_AT, &GDTR), (RESET_VECTOR, &RESET_CODE)];
+    for (at, bytes) in parts {
+        firmware[at..at + bytes.len()].copy_from_slice(bytes);
+    }
     firmware
 }
 

@@ -78,10 +78,9 @@ impl Vm {
             anyhow::Ok((serial, Qmp::new(qmp, START_LIMIT)?))
         })();
         let (serial, qmp) = connected.map_err(|error| {
-            let _ = child.kill();
-            let _ = child.wait();
+            let end = ended(&mut child);
             let messages = std::fs::read_to_string(&messages).unwrap_or_default();
-            error.context(format!("starting {text}\n{}", messages.trim_end()))
+            error.context(format!("starting {text}\n{}\nQEMU: {end}", messages.trim_end()))
         })?;
         Ok(Self {
             machine,
@@ -291,13 +290,27 @@ fn accept(listener: &UnixListener, child: &mut Child) -> Result<UnixStream> {
             Err(error) => return Err(error).context("taking QEMU's connection"),
         }
         if let Some(status) = child.try_wait().context("asking for QEMU's state")? {
-            bail!("QEMU ended at once: {}", in_words(status));
+            bail!("no connection, {}", in_words(status));
         }
         if Instant::now() > end {
             bail!("QEMU did not connect in {} s", START_LIMIT.as_secs());
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// How a QEMU that closed its connections ends; killed if it does not.
+fn ended(child: &mut Child) -> String {
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        if let Ok(Some(status)) = child.try_wait() {
+            return in_words(status);
+        }
+        std::thread::sleep(POLL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    "still running, killed now".into()
 }
 
 /// Starts QEMU from a thread that then follows the console. QEMU gets SIGKILL when that thread ends (prctl(2),
