@@ -1,1 +1,24 @@
-//! Stub.
+//! QEMU virtual machines: what a machine is made of, the accelerator that works, the serial console, QMP, SSH.
+//!
+//! Shared by `mkdistro run` and the boot tests. It does not know how an image was made. Two ways to use it:
+//! [`Vm::start`] for programs (console in a log, verdicts over SSH and QMP) and [`interactive`] for people (the
+//! console in the terminal).
+
+mod accelerator;
+mod console;
+pub mod disk;
+mod interactive;
+mod machine;
+mod process;
+mod qmp;
+mod running;
+pub mod ssh;
+
+pub use accelerator::Accelerator;
+pub use interactive::interactive;
+pub use machine::{
+    Boot, Bus, Disk, DiskFormat, FwCfg, Machine, MachineType, Network, NetworkModel, Serial, UserNetwork,
+};
+pub use process::{Output, paste, run};
+pub use qmp::Qmp;
+pub use running::{Vm, free_port};
