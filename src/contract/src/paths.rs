@@ -23,7 +23,12 @@ pub const READY: &str = "/run/distro/ready";
 pub const SERVICE_STATE_DIR: &str = "/run/distro/services";
 /// One log file per service.
 pub const SERVICE_LOG_DIR: &str = "/run/distro/log";
-/// What became of the data disk: `device PATH` or `none REASON`.
+/// Exists when PID 1 has asked for the modules of all hardware that was there at start: what waits for hardware may then
+/// wait shorter. Nothing breaks without it.
+pub const COLD_PLUG_DONE: &str = "/run/distro/cold-plug-done";
+/// One file per network interface that has a lease.
+pub const LEASE_DIR: &str = "/run/distro/net";
+/// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";
 
 /// Where the data disk is mounted.
@@ -32,6 +37,8 @@ pub const DATA_MOUNT: &str = "/mnt/data";
 pub const PERSISTED: [&str; 2] = ["/var/lib/containers", "/var/lib/boot2podman"];
 /// SSH host keys, on the data disk if there is one.
 pub const HOST_KEYS: &str = "/var/lib/boot2podman/etc/ssh";
+/// The host key that sshd is started with, in dropbear's format.
+pub const HOST_KEY_ED25519: &str = "/var/lib/boot2podman/etc/ssh/dropbear_ed25519_host_key";
 /// The user's additional keys on the data disk.
 pub const DATA_AUTHORIZED_KEYS: &str = "/var/lib/boot2podman/etc/ssh/authorized_keys";
 /// Host name kept on the data disk.
