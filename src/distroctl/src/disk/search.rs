@@ -87,7 +87,7 @@ fn look(label: &[u8], failed: &mut BTreeSet<String>) -> Found {
 
 fn settle_time() -> Duration {
     let usb = std::fs::read_dir("/sys/bus/usb/devices").is_ok_and(|mut devices| devices.next().is_some());
-    if Path::new(contract::paths::COLD_PLUG_DONE).exists() && !usb { SETTLE_SHORT } else { SETTLE }
+    if Path::new(contract::paths::MODULES_LOADED).exists() && !usb { SETTLE_SHORT } else { SETTLE }
 }
 
 /// Whether something is known to be under way. Probing of PCI, ATA and virtio disks ends before their module's

@@ -1,0 +1,61 @@
+//! cgroup v2: PID 1 and each service get a group of their own, all controllers are handed down.
+//!
+//! A group with processes of its own cannot hand controllers down (kernel `Documentation/admin-guide/cgroup-v2.rst`,
+//! "No Internal Process Constraint"); for the root that matters as soon as an engine makes groups in it.
+
+use std::fs::{self, File};
+use std::io;
+
+use crate::failure::Failure;
+
+const ROOT: &str = "/sys/fs/cgroup";
+const OWN: &str = "/sys/fs/cgroup/init";
+const SERVICES: &str = "/sys/fs/cgroup/system";
+
+/// Moves PID 1 into its own group and enables every controller for the root's and the services' children.
+pub(crate) fn set_up() -> Result<(), Failure> {
+    make(OWN)?;
+    let procs = format!("{OWN}/cgroup.procs");
+    fs::write(&procs, "0").map_err(Failure::of("move PID 1 to", &procs))?;
+    make(SERVICES)?;
+    hand_down(ROOT)?;
+    hand_down(SERVICES)
+}
+
+fn make(path: &str) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(Failure::of("create cgroup", path))
+}
+
+/// Enables all controllers at once; if the kernel refuses, one by one, so that one bad controller costs only itself.
+fn hand_down(group: &str) -> Result<(), Failure> {
+    let list = format!("{group}/cgroup.controllers");
+    let control = format!("{group}/cgroup.subtree_control");
+    let controllers = fs::read_to_string(&list).map_err(Failure::of("read", &list))?;
+    let all: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
+    if fs::write(&control, all.join(" ")).is_ok() {
+        return Ok(());
+    }
+    let mut result = Ok(());
+    for controller in all {
+        if let Err(error) = fs::write(&control, &controller) {
+            result = Err(Failure::new(format!("write {controller} to"), &control, error));
+        }
+    }
+    result
+}
+
+/// The service's `cgroup.procs`, made if need be; `None` where there are no cgroups.
+pub(crate) fn of_service(name: &str) -> Option<File> {
+    let group = format!("{SERVICES}/{name}");
+    if let Err(error) = fs::create_dir(&group)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return None;
+    }
+    fs::OpenOptions::new().write(true).open(format!("{group}/cgroup.procs")).ok()
+}
+
+/// Kills every process of the service's group.
+pub(crate) fn kill(name: &str) {
+    let _ = fs::write(format!("{SERVICES}/{name}/cgroup.kill"), "1");
+}

@@ -1,0 +1,180 @@
+//! Going down: services in reverse order of their dependencies, then every other process, then file systems, then the
+//! machine. A second signal hurries; everything has a time limit.
+
+use std::time::Duration;
+
+use rustix::system::RebootCommand;
+
+use crate::console;
+use crate::failure::Failure;
+use crate::reap::{self, Reaped};
+use crate::service::process::{self, NotStarted};
+use crate::service::state;
+use crate::service::stop::{Stop, StopAction};
+use crate::supervisor::Supervisor;
+use crate::{cgroup, sys, unmount};
+
+/// How the machine is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Off.
+    PowerOff,
+    /// Started again.
+    Reboot,
+    /// Stopped, power on.
+    Halt,
+}
+
+impl Leave {
+    /// What a signal asks for: those of busybox's `poweroff`, `reboot` and `halt`, Ctrl-Alt-Del (SIGINT) and SIGPWR.
+    pub(crate) fn from_signal(signal: i32) -> Option<Self> {
+        match signal {
+            libc::SIGUSR2 | libc::SIGPWR => Some(Self::PowerOff),
+            libc::SIGTERM | libc::SIGINT => Some(Self::Reboot),
+            libc::SIGUSR1 => Some(Self::Halt),
+            _ => None,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::PowerOff => "powering off",
+            Self::Reboot => "rebooting",
+            Self::Halt => "halting",
+        }
+    }
+
+    fn command(self) -> RebootCommand {
+        match self {
+            Self::PowerOff => RebootCommand::PowerOff,
+            Self::Reboot => RebootCommand::Restart,
+            Self::Halt => RebootCommand::Halt,
+        }
+    }
+}
+
+/// Processes that belong to no service have this long after SIGTERM, and again after SIGKILL.
+const OTHERS_MS: u64 = 3_000;
+/// If unmounting hangs in the kernel, the machine leaves after this long all the same.
+const UNMOUNT_SECS: u64 = 20;
+
+/// Takes everything down.
+pub(crate) fn run(mut supervisor: Supervisor<'_>, leave: Leave) -> ! {
+    console::say(&format!("{}: stopping services", leave.words()));
+    stop_services(&mut supervisor);
+    end_others(&supervisor);
+    let _ = sys::fork(|| {
+        std::thread::sleep(Duration::from_secs(UNMOUNT_SECS));
+        console::say("unmounting takes too long, leaving without");
+        let _ = rustix::system::reboot(leave.command());
+    });
+    console::step(format_args!("writing to disks"));
+    rustix::fs::sync();
+    unmount::all();
+    rustix::fs::sync();
+    console::say(leave.words());
+    console::drain();
+    loop {
+        let _ = rustix::system::reboot(leave.command());
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn stop_services(supervisor: &mut Supervisor<'_>) {
+    let limit_ms = u64::from(supervisor.context.settings.stop_timeout_secs).saturating_mul(1000);
+    let mut stop = Stop::new(supervisor.table.units(), console::now_ms(), limit_ms);
+    let mut commands: Vec<(i32, usize)> = Vec::new();
+    loop {
+        loop {
+            let actions = stop.due(console::now_ms());
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                act(supervisor, &mut stop, &mut commands, action);
+            }
+        }
+        if stop.is_done() {
+            return;
+        }
+        let now = console::now_ms();
+        supervisor.signals.wait(stop.next_ms().map(|next| next.saturating_sub(now)));
+        while let Reaped::Ended(pid, exit) = reap::next() {
+            if let Some(at) = commands.iter().position(|(command, _)| *command == pid) {
+                let (_, index) = commands.swap_remove(at);
+                stop.command_ended(index);
+            } else if let Some((index, _)) = supervisor.table.ended(pid, exit, console::now_ms()) {
+                stop.process_ended(index);
+                supervisor.table.unit(index).into_iter().for_each(state::write);
+            }
+        }
+        if supervisor.signals.take().is_some() {
+            console::say("asked again: killing what still runs");
+            stop.hurry(console::now_ms());
+        }
+    }
+}
+
+fn act(supervisor: &Supervisor<'_>, stop: &mut Stop, commands: &mut Vec<(i32, usize)>, action: StopAction) {
+    let (StopAction::Command(index) | StopAction::Signal(index) | StopAction::Kill(index)) = action;
+    let Some(unit) = supervisor.table.unit(index) else { return };
+    let service = &unit.service;
+    match action {
+        StopAction::Command(_) => {
+            console::say(&format!("stopping {}", service.name));
+            match process::start_stop_command(service) {
+                Ok(pid) => commands.push((pid, index)),
+                Err(why) => {
+                    if let NotStarted::Failed { error, .. } = why {
+                        let program = service.stop_command.first().cloned().unwrap_or_default();
+                        console::say(&Failure::new(format!("stop {} by", service.name), program, error).to_string());
+                    }
+                    stop.command_ended(index);
+                }
+            }
+        }
+        StopAction::Signal(_) => {
+            let Some(pid) = unit.pid else { return };
+            if service.tty.is_some() {
+                // Shells ignore SIGTERM; this is what a closed terminal sends.
+                let _ = sys::kill(-pid, libc::SIGHUP);
+                let _ = sys::kill(-pid, libc::SIGCONT);
+            } else {
+                console::step(format_args!("stopping {}", service.name));
+                let _ = sys::kill(pid, service.stop_signal);
+            }
+        }
+        StopAction::Kill(_) => {
+            if unit.pid.is_some() && service.tty.is_none() {
+                console::say(&format!("{} does not stop: killing it", service.name));
+            }
+            cgroup::kill(&service.name);
+            if let Some(pid) = unit.pid {
+                let _ = sys::kill(pid, libc::SIGKILL);
+            }
+        }
+    }
+}
+
+/// Ends processes that belong to no service: SIGTERM, then SIGKILL.
+fn end_others(supervisor: &Supervisor<'_>) {
+    for signal in [libc::SIGTERM, libc::SIGKILL] {
+        let _ = sys::kill(-1, signal);
+        let _ = sys::kill(-1, libc::SIGCONT);
+        let until = console::now_ms().saturating_add(OTHERS_MS);
+        loop {
+            match reap::next() {
+                Reaped::NoChildren => return,
+                Reaped::Ended(..) => {}
+                Reaped::None => {
+                    let now = console::now_ms();
+                    if now >= until {
+                        break;
+                    }
+                    supervisor.signals.wait(Some((until - now).min(100)));
+                    let _ = supervisor.signals.take();
+                }
+            }
+        }
+    }
+}

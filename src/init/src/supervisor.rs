@@ -1,0 +1,266 @@
+//! The event loop: starts services, watches for readiness, reaps, starts again, and hears signals and the power button.
+
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+use contract::paths::{INIT, MODULES_LOADED, MODULES_SERVICE, SERVICES};
+use contract::service::{Exit, Readiness, Service, State};
+use rustix::event::{PollFd, PollFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::console;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::power::Buttons;
+use crate::reap::{self, Reaped};
+use crate::rescue;
+use crate::service::backoff::MANY_FAILURES;
+use crate::service::process::{self, NotStarted};
+use crate::service::table::{Due, Outcome, Table};
+use crate::service::{log, state};
+use crate::shutdown::Leave;
+use crate::signals::{Signals, timeout};
+
+/// How often a socket or file is looked for while its service starts; later, for a slow one.
+const PROBE_MS: u64 = 50;
+const PROBE_LATER_MS: u64 = 250;
+const LATER_MS: u64 = 15_000;
+
+/// All services and what the loop listens to.
+pub(crate) struct Supervisor<'a> {
+    /// Settings and command line.
+    pub(crate) context: &'a Context,
+    /// Where signals come from.
+    pub(crate) signals: &'a Signals,
+    /// The services.
+    pub(crate) table: Table,
+    buttons: Buttons,
+    rescue_shells: Vec<i32>,
+    next_log_check_ms: u64,
+}
+
+impl<'a> Supervisor<'a> {
+    /// Reads the service table; what is wrong with it is printed and left out.
+    pub(crate) fn new(context: &'a Context, signals: &'a Signals) -> Self {
+        let text = std::fs::read_to_string(SERVICES).unwrap_or_else(|error| {
+            console::say(&Failure::new("read", SERVICES, error).to_string());
+            String::new()
+        });
+        let (mut services, problems) = contract::service::decode(&text);
+        for problem in problems {
+            console::say(&format!("{SERVICES}: {problem}"));
+        }
+        if !services.iter().any(|service| service.name == MODULES_SERVICE) {
+            services.insert(0, modules_service());
+        }
+        let (table, problems) = Table::new(services);
+        for problem in problems {
+            console::say(&problem);
+        }
+        table.units().iter().for_each(state::write);
+        Self::with(context, signals, table)
+    }
+
+    /// One without services, for a machine that goes down before they start.
+    pub(crate) fn empty(context: &'a Context, signals: &'a Signals) -> Self {
+        Self::with(context, signals, Table::new(Vec::new()).0)
+    }
+
+    fn with(context: &'a Context, signals: &'a Signals, table: Table) -> Self {
+        Self { context, signals, table, buttons: Buttons::new(), rescue_shells: Vec::new(), next_log_check_ms: 0 }
+    }
+
+    /// Runs services until somebody wants the machine to go down.
+    pub(crate) fn run(&mut self) -> Leave {
+        loop {
+            self.start_due();
+            self.probe();
+            self.start_due();
+            self.wait();
+            self.reap();
+            if let Some(leave) = self.signals.take() {
+                return leave;
+            }
+            if self.buttons.pressed() {
+                console::say("the power button was pressed");
+                return Leave::PowerOff;
+            }
+            self.check_logs();
+        }
+    }
+
+    fn wait(&self) {
+        let now = console::now_ms();
+        let mut next = self.table.next_ms().map_or(self.next_log_check_ms, |next| next.min(self.next_log_check_ms));
+        if let Some(ran_ms) = self.table.probed(now).map(|(_, _, ran_ms)| ran_ms).min() {
+            next = next.min(now + if ran_ms < LATER_MS { PROBE_MS } else { PROBE_LATER_MS });
+        }
+        let fds = [self.signals.as_fd()].into_iter().chain(self.buttons.fds());
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let _ = rustix::event::poll(&mut fds, timeout(Some(next.saturating_sub(now))).as_ref());
+    }
+
+    fn start_due(&mut self) {
+        loop {
+            let due = self.table.due(console::now_ms());
+            if due.is_empty() {
+                return;
+            }
+            for due in due {
+                match due {
+                    Due::Start(index) => self.start(index),
+                    Due::Blocked(index, other) => {
+                        let reason = format!("not started, {} has failed", self.name(other));
+                        self.failed(index, &reason);
+                    }
+                    Due::Slow(index) => console::say(&format!("{} is not ready after a minute", self.name(index))),
+                }
+            }
+        }
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.table.unit(index).map(|unit| unit.service.name.clone()).unwrap_or_default()
+    }
+
+    fn start(&mut self, index: usize) {
+        let Some(unit) = self.table.unit(index) else { return };
+        let service = &unit.service;
+        let program = service.command.first().cloned().unwrap_or_default();
+        match process::start(service, self.context.user_name(service.uid)) {
+            Ok(pid) => {
+                console::step(format_args!("start {} as process {pid}", service.name));
+                self.table.started(index, pid, console::now_ms());
+                self.record(index);
+            }
+            Err(NotStarted::NoTerminal) => {
+                self.table.skip(index);
+                self.record(index);
+            }
+            Err(NotStarted::Failed { error, again }) => {
+                let reason = Failure::new("start", program, error).to_string();
+                match self.table.not_started(index, again, console::now_ms()) {
+                    Outcome::Retry(wait_ms) => {
+                        self.record(index);
+                        self.say_retry(index, &reason, wait_ms);
+                    }
+                    _ => self.failed(index, &reason),
+                }
+            }
+        }
+    }
+
+    /// Reports a failure for good; a required service's one opens the rescue shell, beside the running services.
+    fn failed(&mut self, index: usize, reason: &str) {
+        self.record(index);
+        let Some(unit) = self.table.unit(index) else { return };
+        console::say(&format!("{}: {reason}", unit.service.name));
+        if !unit.service.required || !self.rescue_shells.is_empty() {
+            return;
+        }
+        console::say(&format!("{} is required: a rescue shell follows where no login shell runs", unit.service.name));
+        let mut terminals = console::usable();
+        terminals.retain(|terminal| {
+            let owns = |tty: &Option<String>| tty.as_ref() == Some(terminal);
+            !self.table.units().iter().any(|unit| owns(&unit.service.tty) && unit.state != State::Failed)
+        });
+        self.rescue_shells = rescue::start(&terminals);
+    }
+
+    fn record(&self, index: usize) {
+        if let Some(unit) = self.table.unit(index) {
+            state::write(unit);
+        }
+    }
+
+    fn probe(&mut self) {
+        let found: Vec<usize> = self
+            .table
+            .probed(console::now_ms())
+            .filter(|(_, readiness, _)| match readiness {
+                Readiness::Socket(path) => answers(path),
+                Readiness::File(path) => std::fs::exists(path).unwrap_or(false),
+                Readiness::Started | Readiness::Exit => true,
+            })
+            .map(|(index, ..)| index)
+            .collect();
+        for index in found {
+            self.table.ready(index);
+            self.record(index);
+            console::step(format_args!("{} is ready", self.name(index)));
+        }
+    }
+
+    /// Takes the status of every child that has ended.
+    fn reap(&mut self) {
+        while let Reaped::Ended(pid, exit) = reap::next() {
+            self.rescue_shells.retain(|&shell| shell != pid);
+            if let Some((index, outcome)) = self.table.ended(pid, exit, console::now_ms()) {
+                self.service_ended(index, exit, outcome);
+            }
+        }
+    }
+
+    fn service_ended(&mut self, index: usize, exit: Exit, outcome: Outcome) {
+        let how = format!("ended with {exit}");
+        match outcome {
+            Outcome::Done | Outcome::Stopped => {
+                self.record(index);
+                console::step(format_args!("{}: {how}", self.name(index)));
+            }
+            Outcome::Failed => self.failed(index, &format!("{how}, failed for good; see {}", self.log_path(index))),
+            Outcome::Retry(wait_ms) => {
+                self.record(index);
+                self.say_retry(index, &how, wait_ms);
+            }
+        }
+    }
+
+    fn log_path(&self, index: usize) -> String {
+        format!("{}/{}", contract::paths::SERVICE_LOG_DIR, self.name(index))
+    }
+
+    /// Reports an early end. A login shell's end is no news, and a loop that goes on is not printed for ever.
+    fn say_retry(&self, index: usize, how: &str, wait_ms: u64) {
+        let Some(unit) = self.table.unit(index) else { return };
+        if unit.service.tty.is_some() || unit.failures() > MANY_FAILURES {
+            return;
+        }
+        let name = &unit.service.name;
+        let (seconds, tenths) = (wait_ms / 1000, wait_ms % 1000 / 100);
+        if unit.failures() == MANY_FAILURES {
+            let log = self.log_path(index);
+            console::say(&format!("{name}: {how}, again; trying on up to every 30 s without a word, see {log}"));
+        } else {
+            console::say(&format!("{name}: {how}; starting again in {seconds}.{tenths} s"));
+        }
+    }
+
+    fn check_logs(&mut self) {
+        let now = console::now_ms();
+        if now < self.next_log_check_ms {
+            return;
+        }
+        self.next_log_check_ms = now.saturating_add(log::CHECK_MS);
+        for unit in self.table.units().iter().filter(|unit| unit.pid.is_some()) {
+            log::trim(&unit.service.name);
+        }
+    }
+}
+
+/// PID 1's own service: see [`crate::coldplug`].
+fn modules_service() -> Service {
+    let mut service = Service::new(MODULES_SERVICE, vec![INIT.into(), MODULES_SERVICE.into()]);
+    service.ready = Readiness::File(MODULES_LOADED.into());
+    service
+}
+
+/// Whether a Unix socket accepts a connection. Does not wait: a full backlog counts as an answer, someone listens.
+fn answers(path: &str) -> bool {
+    let Ok(address) = SocketAddrUnix::new(std::ffi::OsStr::new(path).as_bytes()) else { return false };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let Ok(socket) = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None) else {
+        return false;
+    };
+    matches!(rustix::net::connect(&socket, &address), Ok(()) | Err(rustix::io::Errno::AGAIN))
+}

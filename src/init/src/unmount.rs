@@ -1,0 +1,122 @@
+//! Unmounting at the end: everything on block devices and what is mounted on top of that, deepest first.
+//!
+//! A block device's file system is made read-only before it is unmounted: a mount namespace of a container that is not
+//! quite gone keeps it alive after our unmount, and it would stay marked as in use.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::mount::{MountFlags, UnmountFlags};
+
+use crate::console;
+use crate::failure::Failure;
+
+/// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    path: String,
+    /// Major number 0 is given to file systems without a device.
+    is_block: bool,
+    kind: String,
+}
+
+fn parse(line: &str) -> Option<Mount> {
+    let mut words = line.split(' ');
+    let device = words.nth(2)?;
+    let path = unescape(words.nth(1)?);
+    let kind = words.skip_while(|word| *word != "-").nth(1)?.to_owned();
+    Some(Mount { path, is_block: !device.starts_with("0:"), kind })
+}
+
+/// Space, tab, line break and backslash stand as three octal digits.
+fn unescape(text: &str) -> String {
+    let codes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    codes.iter().fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+}
+
+/// What to unmount, in order: the last mounted first. Leaves `/` and what holds nothing that lasts.
+fn plan(mountinfo: &str) -> Vec<Mount> {
+    let mounts: Vec<Mount> = mountinfo.lines().filter_map(parse).filter(|mount| mount.path != "/").collect();
+    let bases: Vec<String> = mounts.iter().filter(|mount| mount.is_block).map(|mount| mount.path.clone()).collect();
+    let is_below = |path: &str| {
+        bases.iter().any(|base| path.strip_prefix(base.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let mut plan: Vec<Mount> =
+        mounts.into_iter().filter(|mount| mount.is_block || mount.kind == "overlay" || is_below(&mount.path)).collect();
+    plan.reverse();
+    plan
+}
+
+/// Unmounts; what stays busy is left read-only.
+pub(crate) fn all() {
+    const ROUNDS: usize = 10;
+    for round in 1..=ROUNDS {
+        let plan = plan(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
+        let is_last = round == ROUNDS;
+        let mut is_clean = true;
+        for mount in &plan {
+            is_clean &= take_down(mount, is_last);
+        }
+        if is_clean {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn take_down(mount: &Mount, report: bool) -> bool {
+    let path = mount.path.as_str();
+    let is_read_only = !mount.is_block || rustix::mount::mount_remount(path, MountFlags::RDONLY, c"").is_ok();
+    match rustix::mount::unmount(path, UnmountFlags::empty()) {
+        // Unmounted by name already: mounted twice, or its parent's propagation took it along.
+        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {
+            console::step(format_args!("unmount {path}"));
+            true
+        }
+        Err(error) => {
+            if report {
+                let fate = if is_read_only { "left read-only" } else { "left as it is" };
+                console::say(&format!("{}, {fate}", Failure::new("unmount", path, error)));
+            }
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mount, parse, plan};
+
+    const MOUNTS: &str = "\
+21 1 0:20 / / rw,relatime shared:1 - overlay overlay rw,lowerdir=/stage/lower
+22 21 0:21 / /proc rw - proc proc rw
+30 21 254:1 / /mnt/data rw,relatime shared:5 - ext4 /dev/vda1 rw
+31 21 254:1 /var/lib/containers /var/lib/containers rw shared:6 - ext4 /dev/vda1 rw
+32 31 0:40 / /var/lib/containers/storage/overlay/x/merged rw - overlay overlay rw
+33 31 0:41 / /var/lib/containers/shm rw - tmpfs shm rw
+34 21 0:42 / /run rw - tmpfs tmpfs rw
+35 21 11:0 / /mnt/a\\040b ro - iso9660 /dev/sr0 ro
+36 21 0:43 / /mnt/database rw - tmpfs tmpfs rw
+bad line";
+
+    #[test]
+    fn reads_lines() {
+        let mount = parse("35 21 11:0 / /mnt/a\\040b ro shared:1 master:2 - iso9660 /dev/sr0 ro");
+        assert_eq!(mount, Some(Mount { path: "/mnt/a b".into(), is_block: true, kind: "iso9660".into() }));
+        assert_eq!(parse("35 21 11:0 /"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn unmounts_the_deepest_first_and_leaves_the_rest() {
+        let paths: Vec<String> = plan(MOUNTS).into_iter().map(|mount| mount.path).collect();
+        let expected = [
+            "/mnt/a b",
+            "/var/lib/containers/shm",
+            "/var/lib/containers/storage/overlay/x/merged",
+            "/var/lib/containers",
+            "/mnt/data",
+        ];
+        assert_eq!(paths, expected);
+    }
+}
