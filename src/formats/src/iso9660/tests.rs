@@ -10,7 +10,7 @@ use super::*;
 use crate::foreign::run;
 use crate::tree::{Kind, Node, Tree};
 
-pub(super) const MTIME: u32 = 1_700_000_000;
+const MTIME: u32 = 1_700_000_000;
 
 pub(super) fn node(kind: Kind, mode: u16) -> Node {
     Node::new(kind, mode, &Arc::from("test"))

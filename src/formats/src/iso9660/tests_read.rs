@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::tests::{MTIME, file, node, options, sample, written};
+use super::tests::{file, node, options, sample, written};
 use super::*;
 use crate::foreign::run;
 use crate::tree::{Kind, Tree};
@@ -73,10 +73,9 @@ fn truncated_images_are_errors() {
 
 #[test]
 fn corrupt_images_are_errors() {
-    let (descriptor, root, folder, catalog) = (16 * 2048, 21 * 2048, 22 * 2048, 23 * 2048);
+    let (descriptor, root, catalog) = (16 * 2048, 21 * 2048, 23 * 2048);
     let image = small();
     let child = (root..).step_by(2).find(|&at| image[at + 33] == b'D').unwrap();
-    let own = root + usize::from(image[root]);
     let px = child + 34;
     let cases: [(usize, &[u8], String); 10] = [
         (descriptor + 1, b"X", "reading volume descriptor at byte 32769".into()),
@@ -96,7 +95,6 @@ fn corrupt_images_are_errors() {
         let error = error(bad);
         assert!(error.contains(&expected), "{error}\nlacks {expected}");
     }
-    assert!(own < child && folder < catalog);
 }
 
 #[test]
@@ -124,12 +122,10 @@ fn no_byte_makes_it_panic() {
 }
 
 #[test]
-fn whole_sample_reads_at_any_truncation() {
+fn every_missing_sector_is_an_error() {
     let image = written(&sample(), &options());
-    let files_end = image.len() / SECTOR_BYTES;
-    for sectors in 0..files_end {
+    for sectors in 0..image.len() / SECTOR_BYTES {
         assert!(read(&image.slice(..sectors * SECTOR_BYTES)).is_err());
     }
     assert_eq!(read(&image).unwrap().created, "2023111422132000");
-    assert_eq!(MTIME, 1_700_000_000);
 }
