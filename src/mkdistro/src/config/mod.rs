@@ -1,13 +1,29 @@
 //! distro.toml, recipes, kernel fragments and the overlay: read, checked all at once, and handed on as [`Checked`].
 
+mod cross;
 mod distro;
+mod document;
+mod effective;
+mod fragment;
+mod load;
+mod nearest;
+mod overlay;
+mod problems;
 mod recipe;
+mod rules;
+mod schema;
+mod single;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use distro::*;
-pub use recipe::*;
+pub use distro::{Boot, Console, Data, Distro, Identity, Kernel, Root, Sources, User};
+pub use load::{check, load, parse_distro, parse_fragment, parse_recipe};
+pub use nearest::{did_you_mean, nearest};
+pub use problems::{ConfigProblem, Problems};
+pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};
 
 /// A project whose files have been read and make sense together.
 #[derive(Debug, Clone)]
