@@ -190,3 +190,48 @@ impl Encoders {
         hash.finalize().into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (text, compression, full) in [
+            ("zstd", Compression::Zstd { level: 19 }, "zstd:19"),
+            ("zstd:1", Compression::Zstd { level: 1 }, "zstd:1"),
+            ("xz", Compression::Xz { preset: 6 }, "xz:6"),
+            ("xz:9", Compression::Xz { preset: 9 }, "xz:9"),
+        ] {
+            let parsed: Compression = text.parse().unwrap();
+            assert_eq!((parsed, parsed.to_string().as_str()), (compression, full));
+        }
+        for (text, message) in [
+            ("gzip", "compression \"gzip\" is unknown\nhint: zstd, zstd:1 to zstd:22, xz or xz:0 to xz:9"),
+            ("zstd:", "compression \"zstd:\": \"\" is no number: cannot parse integer from empty string"),
+            ("zstd:23", "zstd has levels 1 to 22, not 23"),
+            ("xz:10", "xz has presets 0 to 9, not 10"),
+        ] {
+            assert_eq!(format!("{:#}", text.parse::<Compression>().unwrap_err()), message);
+        }
+    }
+
+    #[test]
+    fn cached_blocks_follow_the_xz_in_use() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let (name, version) = XZ_VERSION.split_once(' ').unwrap();
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"")), "set XZ_VERSION anew");
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_refused() {
+        for compression in ["zstd:22", "xz:9", "xz:0"] {
+            let encoders = Encoders::new(&compression.parse().unwrap(), 1 << 20);
+            for input in [&b""[..], b"a", b"abcdefgh"] {
+                assert_eq!(encoders.encode(input).unwrap(), None, "{compression}");
+            }
+            let packed = encoders.encode(&[7; 100_000]).unwrap().unwrap();
+            assert!(packed.len() < 200, "{compression}: {}", packed.len());
+        }
+    }
+}

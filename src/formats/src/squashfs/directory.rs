@@ -103,3 +103,68 @@ fn encode_run(run: &[Child<'_>]) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::compression::Encoders;
+    use super::*;
+
+    /// Names, with the headers' places, of a listing in a table of metadata blocks that are stored as they are.
+    fn write_names(names: &[String], children: impl Fn(usize) -> (u32, Reference)) -> (Listing, Vec<(u32, Vec<u8>)>) {
+        let encoders = Encoders::new(&"zstd:1".parse().unwrap(), 4096);
+        let mut table = MetadataWriter::new(&encoders).unwrap();
+        table.push(&[0; 100]).unwrap();
+        let list: Vec<Child<'_>> = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| {
+                let (number, inode) = children(index);
+                Child { name: name.as_bytes(), number, inode, kind: 2 }
+            })
+            .collect();
+        let listing = write(&list, &mut table).unwrap();
+        let (packed, starts) = table.finish().unwrap();
+        let mut blocks = Vec::new();
+        for (at, start) in starts.iter().enumerate() {
+            let body = *start as usize + 2;
+            let header = u16::from_le_bytes([packed[body - 2], packed[body - 1]]);
+            let end = starts.get(at + 1).map_or(packed.len(), |next| *next as usize);
+            assert_eq!(usize::from(header & 0x7fff), end - body);
+            let body = &packed[body..end];
+            let open = zstd::bulk::decompress(body, metadata::SIZE);
+            blocks.push((*start as u32, if header & 0x8000 == 0 { open.unwrap() } else { body.to_vec() }));
+        }
+        (listing, blocks)
+    }
+
+    #[test]
+    fn an_index_entry_leads_to_a_header_and_its_name() {
+        let names: Vec<String> = (0..3000).map(|number| format!("file-{number:06}")).collect();
+        let (listing, blocks) = write_names(&names, |index| (index as u32, Reference { block: 7, offset: 9 }));
+        assert_eq!(listing.start, Reference { block: 0, offset: 100 });
+        // 3000 entries of 19 bytes and 12 to 18 headers: they reach into 7 metadata blocks.
+        assert_eq!(listing.index.len(), 6);
+        let stream: Vec<u8> = blocks.iter().flat_map(|(_, open)| open.iter().copied()).collect();
+        assert_eq!(stream.len(), 100 + listing.size_bytes as usize);
+        for (number, entry) in listing.index.iter().enumerate() {
+            let at = 100 + entry.listing_offset as usize;
+            assert_eq!(blocks[at / metadata::SIZE].0, entry.block);
+            assert_eq!(at / metadata::SIZE, number + 1);
+            let name = at + (HEADER_BYTES + ENTRY_BYTES) as usize;
+            assert_eq!(&stream[name..name + entry.name.len()], entry.name);
+        }
+    }
+
+    #[test]
+    fn headers_are_as_few_as_can_be() {
+        let names: Vec<String> = (0..600).map(|number| format!("{number:03}")).collect();
+        let runs = |children: &dyn Fn(usize) -> (u32, Reference)| {
+            let (listing, _) = write_names(&names, children);
+            (listing.size_bytes - 600 * (ENTRY_BYTES + 3)) / HEADER_BYTES
+        };
+        let at = |block| Reference { block, offset: 0 };
+        assert_eq!(runs(&|index| (index as u32, at(0))), 3, "256 entries each");
+        assert_eq!(runs(&|index| (index as u32, at(if index < 10 { 0 } else { 8000 }))), 4, "one inode block each");
+        assert_eq!(runs(&|index| (if index < 10 { 0 } else { 32768 }, at(0))), 4, "numbers differ by 16 bits");
+    }
+}

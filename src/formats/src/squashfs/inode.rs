@@ -155,3 +155,42 @@ fn file(head: &Head, place: &Place) -> Vec<u8> {
     put_u32(&mut inode, &place.sizes);
     inode
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_numbers() {
+        assert_eq!(device_number(5, 1), Some(0x501));
+        // 259:70000 is 0x103:0x11170.
+        assert_eq!(device_number(259, 70000), Some(0x1111_0370));
+        assert_eq!(device_number(4095, 0xf_ffff), Some(u32::MAX));
+        assert_eq!((device_number(4096, 0), device_number(0, 1 << 20)), (None, None));
+    }
+
+    #[test]
+    fn a_file_takes_the_long_form_when_it_must() {
+        let head = Head { mode: 0o644, uid: 0, gid: 1, mtime: 7, number: 2, xattrs: None };
+        let place = |start, size_bytes, hole_bytes| Place {
+            start,
+            size_bytes,
+            hole_bytes,
+            fragment: u32::MAX,
+            offset: 0,
+            sizes: vec![0x0100_0005],
+        };
+        let short = encode(&head, &Body::File(&place(96, 5, 0)));
+        let expected = [
+            &[2, 0, 0xa4, 1, 0, 0, 1, 0, 7, 0, 0, 0, 2, 0, 0, 0][..],
+            &[96, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 5, 0, 0, 0, 5, 0, 0, 1],
+        ];
+        assert_eq!(short, expected.concat());
+        for long in [place(1 << 32, 5, 0), place(96, 1 << 32, 0), place(96, 5, 5)] {
+            let inode = encode(&head, &Body::File(&long));
+            assert_eq!((inode[0], inode.len()), (9, 16 + 40 + 4));
+        }
+        let inode = encode(&Head { xattrs: Some(3), ..head }, &Body::File(&place(96, 5, 0)));
+        assert_eq!((inode[0], &inode[52..56]), (9, &[3, 0, 0, 0][..]));
+    }
+}
