@@ -19,10 +19,15 @@ pub const INIT: &str = "/sbin/init";
 pub const RUN_DIR: &str = "/run/distro";
 /// The READY line of [`crate::ready`], as a file.
 pub const READY: &str = "/run/distro/ready";
-/// One file per service, its content is a state of [`crate::service::State`].
+/// One file per service, its content is a [`crate::service::Status`].
 pub const SERVICE_STATE_DIR: &str = "/run/distro/services";
 /// One log file per service.
 pub const SERVICE_LOG_DIR: &str = "/run/distro/log";
+/// Exists when modules for the hardware found at start and those of [`LOAD_MODULES`] are loaded. The service of PID 1
+/// that does it is [`MODULES_SERVICE`]: others may name it in `needs` and `after`.
+pub const MODULES_LOADED: &str = "/run/distro/modules-loaded";
+/// Name of PID 1's own service that loads modules.
+pub const MODULES_SERVICE: &str = "modules";
 /// What became of the data disk: `device PATH` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";
 
