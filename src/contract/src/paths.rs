@@ -37,6 +37,8 @@ pub const DATA_MOUNT: &str = "/mnt/data";
 pub const PERSISTED: [&str; 2] = ["/var/lib/containers", "/var/lib/boot2podman"];
 /// SSH host keys, on the data disk if there is one.
 pub const HOST_KEYS: &str = "/var/lib/boot2podman/etc/ssh";
+/// The host key that sshd is started with, in dropbear's format.
+pub const HOST_KEY_ED25519: &str = "/var/lib/boot2podman/etc/ssh/dropbear_ed25519_host_key";
 /// The user's additional keys on the data disk.
 pub const DATA_AUTHORIZED_KEYS: &str = "/var/lib/boot2podman/etc/ssh/authorized_keys";
 /// Host name kept on the data disk.
@@ -48,3 +50,6 @@ pub const IMAGE_AUTHORIZED_KEYS: &str = "/etc/distro/authorized_keys";
 pub const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
 /// The same for Docker's clients.
 pub const DOCKER_SOCKET: &str = "/run/docker.sock";
+
+/// One file per network interface that has an address from DHCP: `address ADDRESS/PREFIX`, then further `key value` lines.
+pub const LEASE_DIR: &str = "/run/distro/net";
