@@ -1,0 +1,105 @@
+//! Block devices that may be the data disk, from `/sys/class/block` (kernel `Documentation/ABI/stable/sysfs-block`).
+
+use std::path::{Path, PathBuf};
+
+use crate::file::first_line;
+
+/// Kernel names (and a number) of what is never a data disk: devices backed by files or RAM, CD drives, floppies.
+const NEVER: [&str; 8] = ["loop", "ram", "zram", "sr", "scd", "fd", "mtdblock", "nbd"];
+
+/// A disk or partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Device {
+    /// The kernel's name, `sda1`.
+    pub(crate) name: String,
+    pub(crate) partition: bool,
+    /// On a removable disk (a USB stick, a card).
+    pub(crate) removable: bool,
+}
+
+impl Device {
+    /// Its device node; the kernel writes `!` in names where the node has `/`.
+    pub(crate) fn node(&self) -> PathBuf {
+        Path::new("/dev").join(self.name.replace('!', "/"))
+    }
+}
+
+/// The devices below `class_block`, sorted by [`preference`].
+pub(crate) fn list(class_block: &Path) -> Vec<Device> {
+    let Ok(entries) = std::fs::read_dir(class_block) else { return Vec::new() };
+    let mut devices: Vec<Device> =
+        entries.flatten().filter_map(|entry| describe(&entry.path(), &entry.file_name().into_string().ok()?)).collect();
+    devices.sort_by(|a, b| preference(a).cmp(&preference(b)));
+    devices
+}
+
+/// Among several data disks: what stays in the machine before what can be pulled out, partitions before whole disks, then
+/// by name, so that each boot decides the same.
+pub(crate) fn preference(device: &Device) -> (bool, bool, &str) {
+    (device.removable, !device.partition, &device.name)
+}
+
+fn describe(entry: &Path, name: &str) -> Option<Device> {
+    let size_sectors: u64 = first_line(entry.join("size")).parse().ok()?;
+    let held = std::fs::read_dir(entry.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
+    if never(name) || size_sectors == 0 || held {
+        return None;
+    }
+    let partition = entry.join("partition").exists();
+    // The entry is a symbolic link into /sys/devices, where a partition is a folder in its disk's.
+    let own = std::fs::canonicalize(entry).ok()?;
+    let disk = if partition { own.parent()?.to_path_buf() } else { own };
+    Some(Device { name: name.into(), partition, removable: first_line(disk.join("removable")) == "1" })
+}
+
+fn never(name: &str) -> bool {
+    NEVER.iter().any(|prefix| {
+        name.strip_prefix(prefix).is_some_and(|rest| rest.chars().next().is_none_or(|c| c.is_ascii_digit()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Device, list};
+    use std::path::Path;
+
+    fn device(root: &Path, path: &str, size: &str, extra: &[(&str, &str)]) {
+        let folder = root.join("devices").join(path);
+        std::fs::create_dir_all(folder.join("holders")).unwrap();
+        std::fs::write(folder.join("size"), format!("{size}\n")).unwrap();
+        for (name, value) in extra {
+            std::fs::write(folder.join(name), format!("{value}\n")).unwrap();
+        }
+        let class = root.join("class");
+        std::fs::create_dir_all(&class).unwrap();
+        std::os::unix::fs::symlink(&folder, class.join(folder.file_name().unwrap())).unwrap();
+    }
+
+    #[test]
+    fn lists_candidates_in_order_of_preference() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        device(root, "sdb", "100", &[("removable", "1")]);
+        device(root, "sdb/sdb1", "50", &[("partition", "1")]);
+        device(root, "vda", "100", &[("removable", "0")]);
+        device(root, "nvme0n1", "100", &[("removable", "0")]);
+        device(root, "nvme0n1/nvme0n1p2", "50", &[("partition", "2")]);
+        device(root, "sr0", "100", &[("removable", "1")]);
+        device(root, "loop0", "100", &[]);
+        device(root, "zram0", "100", &[]);
+        device(root, "fd0", "8", &[]);
+        device(root, "sdc", "0", &[]);
+        device(root, "sdd", "100", &[]);
+        std::fs::write(root.join("devices/sdd/holders/dm-0"), "").unwrap();
+        let class = root.join("class");
+        let names: Vec<String> = list(&class).into_iter().map(|device| device.name).collect();
+        assert_eq!(names, ["nvme0n1p2", "nvme0n1", "vda", "sdb1", "sdb"]);
+        assert!(list(Path::new("/nonexistent")).is_empty());
+    }
+
+    #[test]
+    fn names_with_a_folder_have_their_node() {
+        let device = Device { name: "cciss!c0d0p1".into(), partition: true, removable: false };
+        assert_eq!(device.node(), Path::new("/dev/cciss/c0d0p1"));
+    }
+}

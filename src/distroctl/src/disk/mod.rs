@@ -1,0 +1,190 @@
+//! `distroctl disk`: the data disk. A file system is ours if it has our label; nothing else is ever opened for writing.
+//!
+//! Without a data disk the engine's store is a tmpfs: podman's overlay driver does not work on the overlay that the root is.
+
+mod block;
+mod check;
+mod search;
+mod superblock;
+
+use std::ffi::CString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use contract::{cmdline, paths};
+use rustix::mount::MountFlags;
+
+use crate::guest::Guest;
+use crate::{console, file, modules};
+use check::Verdict;
+use search::{Found, Match};
+
+const WAIT_SECONDS: u64 = 5;
+/// The engine's store, the first of [`paths::PERSISTED`].
+const STORE: &str = "/var/lib/containers";
+/// RAM layer over a data disk that must not be written.
+const SHADOW: &str = "/run/distro/data-shadow";
+
+/// What became of the data disk.
+enum Outcome {
+    Mounted { device: String, read_only: bool },
+    None(String),
+}
+
+/// `distroctl disk mount`. A guest without a usable data disk works in RAM, so that is no failure.
+pub(crate) fn mount() -> Result<ExitCode> {
+    let guest = Guest::load();
+    let outcome = match wanted_label(&guest) {
+        None => Outcome::None(format!("{}=none on the kernel command line", cmdline::DATA)),
+        Some(label) => {
+            let found = search::find(label.as_bytes(), wait_limit(&guest));
+            use_found(&guest, &label, &found)
+        }
+    };
+    if !matches!(outcome, Outcome::Mounted { read_only: false, .. }) {
+        store_in_ram(&guest).unwrap_or_else(|error| guest.warn(&format!("{error:#}")));
+    }
+    let state = match &outcome {
+        Outcome::Mounted { device, read_only } => {
+            format!("device {device}{}", if *read_only { " read-only" } else { "" })
+        }
+        Outcome::None(reason) => format!("none {reason}"),
+    };
+    console::log(&format!("data disk: {state}"));
+    std::fs::create_dir_all(paths::RUN_DIR).with_context(|| format!("making {}", paths::RUN_DIR))?;
+    file::replace(Path::new(paths::DATA_STATE), format!("{state}\n").as_bytes(), 0o644, None)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The label to look for; `None` if the command line forbids to look.
+fn wanted_label(guest: &Guest) -> Option<String> {
+    match guest.option(cmdline::DATA) {
+        Some("none") => None,
+        Some(label) if !label.is_empty() => Some(label.into()),
+        _ => Some(guest.settings.data_label.clone()),
+    }
+}
+
+fn wait_limit(guest: &Guest) -> Duration {
+    let seconds = guest.option(cmdline::WAIT_DISK).and_then(|value| {
+        value.parse().inspect_err(|_| guest.warn(&format!("{}={value}: expected seconds", cmdline::WAIT_DISK))).ok()
+    });
+    Duration::from_secs(seconds.unwrap_or(WAIT_SECONDS))
+}
+
+fn use_found(guest: &Guest, label: &str, found: &Found) -> Outcome {
+    let Some(chosen) = found.matches.first() else {
+        let looked_at = if found.looked_at.is_empty() { "no disk".into() } else { found.looked_at.join(", ") };
+        guest.warn(&format!(
+            "no data disk: no file system labelled {label} (found: {looked_at}); containers and images are kept in RAM \
+             and are lost at power off"
+        ));
+        return Outcome::None(format!("no file system labelled {label}"));
+    };
+    if found.matches.len() > 1 {
+        let all: Vec<String> = found.matches.iter().map(|found| found.device.node().display().to_string()).collect();
+        guest.warn(&format!("{} have the label {label}; using {}", all.join(" and "), chosen.device.node().display()));
+    }
+    let device = chosen.device.node().display().to_string();
+    match mount_match(guest, chosen) {
+        Ok(read_only) => Outcome::Mounted { device, read_only },
+        Err(error) => {
+            guest.warn(&format!("data disk {device} is not used: {error:#}; everything is kept in RAM"));
+            Outcome::None(format!("{device}: {error:#}"))
+        }
+    }
+}
+
+/// Checks and mounts; whether it had to be read-only.
+fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
+    let node = found.device.node();
+    let kind = found.file_system.kind;
+    let read_only = match check::check(kind, &node) {
+        Verdict::Sound => false,
+        Verdict::Unchecked(reason) => {
+            guest.warn(&format!("data disk {} is not checked: {reason}", node.display()));
+            false
+        }
+        Verdict::Damaged(reason) => {
+            guest.warn(&format!(
+                "data disk {} is DAMAGED and mounted read-only, changes are lost at power off: {reason}\n\
+                 hint: repair it with \"sudo e2fsck -f {}\" after \"sudo umount {}\", then reboot",
+                node.display(),
+                node.display(),
+                paths::DATA_MOUNT
+            ));
+            true
+        }
+    };
+    if !std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains(kind.driver()) {
+        modules::load(kind.driver());
+    }
+    // No `discard`: trimming as files are deleted makes cheap SATA disks slow; `fstrim` does it in one go.
+    let data = match kind {
+        superblock::Kind::Ext => c"errors=remount-ro",
+        superblock::Kind::Xfs => c"",
+    };
+    let access = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+    make_folder(paths::DATA_MOUNT)?;
+    rustix::mount::mount(
+        &node,
+        paths::DATA_MOUNT,
+        kind.driver(),
+        MountFlags::NOATIME | MountFlags::NODEV | access,
+        data,
+    )
+    .with_context(|| format!("mounting {} ({}) at {}", node.display(), kind.driver(), paths::DATA_MOUNT))?;
+    let attached = if read_only { shadow_persisted() } else { bind_persisted() };
+    attached.inspect_err(|_| {
+        let _ = rustix::mount::unmount(paths::DATA_MOUNT, rustix::mount::UnmountFlags::empty());
+    })?;
+    Ok(read_only)
+}
+
+fn bind_persisted() -> Result<()> {
+    for target in paths::PERSISTED {
+        let source = format!("{}{target}", paths::DATA_MOUNT);
+        make_folder(&source)?;
+        make_folder(target)?;
+        rustix::mount::mount_bind(&source, target).with_context(|| format!("mounting {source} at {target}"))?;
+    }
+    Ok(())
+}
+
+/// A disk that must not be written still gives host keys and host name; changes stay in RAM.
+fn shadow_persisted() -> Result<()> {
+    for target in paths::PERSISTED.into_iter().filter(|target| *target != STORE) {
+        let source = format!("{}{target}", paths::DATA_MOUNT);
+        if !Path::new(&source).is_dir() {
+            continue;
+        }
+        let (upper, work) = (format!("{SHADOW}{target}/upper"), format!("{SHADOW}{target}/work"));
+        make_folder(&upper)?;
+        make_folder(&work)?;
+        make_folder(target)?;
+        let options = CString::new(format!("lowerdir={source},upperdir={upper},workdir={work}"))?;
+        rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str())
+            .with_context(|| format!("mounting an overlay over {source} at {target}"))?;
+    }
+    Ok(())
+}
+
+/// A tmpfs for the engine's store, limited as the root's upper layer is; not if something is mounted there already.
+/// The default limit on inodes (half of the pages of RAM) is too low for images of many small files.
+fn store_in_ram(guest: &Guest) -> Result<()> {
+    const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630; // linux/magic.h
+    make_folder(STORE)?;
+    let file_system = rustix::fs::statfs(STORE).with_context(|| format!("asking for the file system of {STORE}"))?;
+    if file_system.f_type != OVERLAYFS_SUPER_MAGIC {
+        return Ok(());
+    }
+    let options = CString::new(format!("mode=755,size={}%,nr_inodes=1m", guest.settings.overlay_percent))?;
+    rustix::mount::mount("tmpfs", STORE, "tmpfs", MountFlags::NODEV, options.as_c_str())
+        .with_context(|| format!("mounting a tmpfs at {STORE}"))
+}
+
+fn make_folder(path: &str) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("making {path}"))
+}

@@ -1,0 +1,165 @@
+//! The search for the data disk while drivers are still finding disks: look, wait for the kernel to tell of something new,
+//! look again; and know when nothing more is to be expected, because a guest without a data disk waits all of it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+use super::block::{Device, list};
+use super::superblock::{FileSystem, read};
+use crate::console::log;
+use crate::{file, modules};
+
+const CLASS_BLOCK: &str = "/sys/class/block";
+/// Quiet time after which no further disk is expected, when drivers may still be on their way to the kernel.
+const SETTLE: Duration = Duration::from_millis(1000);
+/// The same when PID 1 has asked for all drivers and no bus finds its devices on its own (USB).
+const SETTLE_SHORT: Duration = Duration::from_millis(250);
+/// How often to look without being told: states of controllers come without an event.
+const POLL: Duration = Duration::from_millis(100);
+/// Subsystems whose events mean that a disk may follow.
+const STORAGE: [&str; 12] =
+    ["block", "module", "scsi", "pci", "usb", "nvme", "mmc", "mmc_host", "virtio", "ata_port", "xen", "vmbus"];
+
+/// A device with the label that was looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Match {
+    pub(super) device: Device,
+    pub(super) file_system: FileSystem,
+}
+
+/// What a search found: the matches in order of preference and the names of all devices looked at.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) matches: Vec<Match>,
+    pub(super) looked_at: Vec<String>,
+}
+
+/// Looks for file systems labelled `label` until one is there, nothing more is expected, or `limit` is over.
+pub(super) fn find(label: &[u8], limit: Duration) -> Found {
+    let events = subscribe().inspect_err(|error| log(&format!("listening for new disks: {error}"))).ok();
+    let start = Instant::now();
+    let mut last_event = start;
+    let mut failed = BTreeSet::new();
+    loop {
+        let found = look(label, &mut failed);
+        let now = Instant::now();
+        if !found.matches.is_empty() || now.duration_since(start) >= limit {
+            return found;
+        }
+        if settling() {
+            last_event = now;
+        } else if now.duration_since(last_event) >= settle_time() {
+            return found;
+        }
+        if wait(events.as_ref()) {
+            last_event = Instant::now();
+            failed.clear();
+        }
+    }
+}
+
+/// One look at all devices. `failed` keeps those that cannot be read, so that a dying disk is asked once per event only.
+fn look(label: &[u8], failed: &mut BTreeSet<String>) -> Found {
+    let mut found = Found::default();
+    for device in list(Path::new(CLASS_BLOCK)) {
+        found.looked_at.push(device.name.clone());
+        if failed.contains(&device.name) {
+            continue;
+        }
+        match File::open(device.node()).and_then(read) {
+            Ok(Some(file_system)) if file_system.label == label => found.matches.push(Match { device, file_system }),
+            Ok(_) => {}
+            Err(error) => {
+                log(&format!("reading {}: {error}", device.node().display()));
+                failed.insert(device.name);
+            }
+        }
+    }
+    found
+}
+
+fn settle_time() -> Duration {
+    let usb = std::fs::read_dir("/sys/bus/usb/devices").is_ok_and(|mut devices| devices.next().is_some());
+    if Path::new(contract::paths::COLD_PLUG_DONE).exists() && !usb { SETTLE_SHORT } else { SETTLE }
+}
+
+/// Whether something is known to be under way. Probing of PCI, ATA and virtio disks ends before their module's
+/// initialisation does (the kernel waits for its own asynchronous probing there); USB storage waits a second
+/// (`usb_storage.delay_use`) before it looks for disks, and NVMe looks for name spaces in the background.
+fn settling() -> bool {
+    modules::any_loading(&std::fs::read_to_string("/proc/modules").unwrap_or_default())
+        || children("/sys/class/scsi_host").any(|host| {
+            let driver = file::first_line(host.join("proc_name"));
+            (driver == "usb-storage" || driver == "uas") && !has_child(&host.join("device"), "target")
+        })
+        || children("/sys/class/nvme").any(|controller| !has_child(&controller, "nvme"))
+}
+
+fn children(folder: &str) -> impl Iterator<Item = std::path::PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn has_child(folder: &Path, prefix: &str) -> bool {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+}
+
+/// A socket with the kernel's events: group 1 of NETLINK_KOBJECT_UEVENT (kernel `lib/kobject_uevent.c`).
+fn subscribe() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(KOBJECT_UEVENT))?;
+    bind(&socket, &SocketAddrNetlink::new(0, 1))?;
+    Ok(socket)
+}
+
+/// Waits for events, at most [`POLL`]. Whether there was one of storage.
+fn wait(events: Option<&OwnedFd>) -> bool {
+    let Some(events) = events else {
+        std::thread::sleep(POLL);
+        return false;
+    };
+    let timeout = Timespec { tv_sec: 0, tv_nsec: POLL.as_nanos() as i64 };
+    let _ = poll(&mut [PollFd::from_borrowed_fd(events.as_fd(), PollFlags::IN)], Some(&timeout));
+    let mut storage = false;
+    let mut message = [0; 8192];
+    loop {
+        match recv(events, &mut message[..], RecvFlags::empty()) {
+            Ok((length, _)) => storage |= is_storage(message.get(..length).unwrap_or_default()),
+            Err(rustix::io::Errno::INTR) => {}
+            // More events than fit: some of them may have been of storage.
+            Err(rustix::io::Errno::NOBUFS) => storage = true,
+            Err(_) => return storage,
+        }
+    }
+}
+
+/// An event is `ACTION@PATH` and `KEY=value` fields, each ended by NUL.
+fn is_storage(message: &[u8]) -> bool {
+    message
+        .split(|&byte| byte == 0)
+        .filter_map(|field| field.strip_prefix(b"SUBSYSTEM="))
+        .any(|subsystem| STORAGE.iter().any(|name| name.as_bytes() == subsystem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_storage;
+
+    #[test]
+    fn knows_events_of_storage() {
+        assert!(is_storage(b"add@/devices/x/block/vda\0ACTION=add\0DEVPATH=/x\0SUBSYSTEM=block\0DEVNAME=vda\0"));
+        assert!(!is_storage(b"add@/devices/virtual/net/lo\0ACTION=add\0SUBSYSTEM=net\0"));
+        assert!(!is_storage(b"add@/x\0SUBSYSTEM=blocks\0"));
+        assert!(!is_storage(b""));
+    }
+}

@@ -1,0 +1,118 @@
+use super::{Change, Lease, Network, Route, changes};
+
+fn lease(variables: &[(&str, &str)]) -> Lease {
+    let find = |key: &str| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| value.to_string());
+    Lease::from_environment(find).unwrap()
+}
+
+fn network(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+fn route(destination: &str, gateway: &str, on_link: bool) -> Route {
+    Route { destination: network(destination), gateway: gateway.parse().unwrap(), on_link }
+}
+
+const SLIRP: [(&str, &str); 9] = [
+    ("interface", "eth0"),
+    ("ip", "10.0.2.15"),
+    ("mask", "24"),
+    ("subnet", "255.255.255.0"),
+    ("router", "10.0.2.2"),
+    ("dns", "10.0.2.3"),
+    ("domain", "lan"),
+    ("ntpsrv", "10.0.2.4 10.0.2.5"),
+    ("mtu", "1400"),
+];
+
+#[test]
+fn reads_the_environment() {
+    let lease = lease(&SLIRP);
+    assert_eq!(lease.network, network("10.0.2.15/24"));
+    assert_eq!(lease.routes, [route("0.0.0.0/0", "10.0.2.2", false)]);
+    assert_eq!(lease.mtu, Some(1400));
+    assert_eq!(
+        lease.encode(),
+        "address 10.0.2.15/24\nroute 0.0.0.0/0 10.0.2.2\nmtu 1400\ndns 10.0.2.3\nsearch lan\nntp 10.0.2.4\nntp 10.0.2.5\n"
+    );
+    assert_eq!(Lease::decode(&lease.encode()), Some(lease));
+}
+
+#[test]
+fn classless_routes_replace_the_router() {
+    let lease = lease(&[
+        ("ip", "10.128.0.7"),
+        ("mask", "32"),
+        ("router", "192.0.2.1"),
+        ("staticroutes", "10.128.0.1/32 0.0.0.0 0.0.0.0/0 10.128.0.1 rubbish 1.2.3.4 10.0.0.0/8"),
+    ]);
+    let direct = route("10.128.0.1/32", "0.0.0.0", false);
+    let default = route("0.0.0.0/0", "10.128.0.1", true);
+    assert_eq!(lease.routes, [direct, default]);
+    assert_eq!(Lease::decode(&lease.encode()), Some(lease));
+}
+
+#[test]
+fn a_gateway_outside_of_the_network_is_on_link() {
+    let lease = lease(&[("ip", "10.0.0.2"), ("mask", "32"), ("router", "10.0.0.1 10.0.0.3")]);
+    assert_eq!(lease.routes, [route("0.0.0.0/0", "10.0.0.1", true)]);
+}
+
+#[test]
+fn odd_options_do_not_cost_the_address() {
+    let lease = lease(&[
+        ("ip", "10.0.0.2"),
+        ("subnet", "255.255.252.0"),
+        ("router", "x 0.0.0.0"),
+        ("dns", "1.1.1.999 9.9.9.9"),
+        ("search", "good.example ev;il $(reboot) a\u{e4}"),
+        ("mtu", "20"),
+        ("hostname", "no good"),
+    ]);
+    assert_eq!(lease.network, network("10.0.0.2/22"));
+    assert_eq!(lease.encode(), "address 10.0.0.2/22\ndns 9.9.9.9\nsearch good.example\n");
+    for bad in [&[("mask", "24")][..], &[("ip", "x")], &[("ip", "10.0.0.1"), ("mask", "33")]] {
+        let find = |key: &str| bad.iter().find(|(name, _)| *name == key).map(|(_, value)| value.to_string());
+        assert!(Lease::from_environment(find).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn broken_state_files_are_no_lease() {
+    for bad in ["", "address\n", "address 10.0.0.1/99\n", "dns 1.1.1.1\naddress 10.0.0.1/8\n", "\0\0"] {
+        assert_eq!(Lease::decode(bad), None, "{bad:?}");
+    }
+    assert!(Lease::decode("address 10.0.0.1/8\nroute 1\nroute\nmtu x\n").is_some());
+}
+
+#[test]
+fn first_lease_renewal_and_loss() {
+    let first = lease(&SLIRP);
+    let default = first.routes[0];
+    assert_eq!(
+        changes(None, Some(&first)),
+        [Change::SetMtu(1400), Change::AddAddress(first.network), Change::AddRoute(default)]
+    );
+    assert_eq!(changes(Some(&first), Some(&first)), []);
+    assert_eq!(changes(Some(&first), None), [Change::DeleteRoute(default), Change::DeleteAddress(first.network)]);
+
+    let moved = Lease { routes: vec![route("0.0.0.0/0", "10.0.2.9", false)], ..first.clone() };
+    assert_eq!(
+        changes(Some(&first), Some(&moved)),
+        [
+            Change::DeleteRoute(default),
+            Change::SetMtu(1400),
+            Change::AddAddress(first.network),
+            Change::AddRoute(moved.routes[0])
+        ]
+    );
+}
+
+#[test]
+fn computes_networks() {
+    let network = network("10.1.2.3/20");
+    assert_eq!(network.base().to_string(), "10.1.0.0");
+    assert_eq!(network.broadcast().to_string(), "10.1.15.255");
+    assert_eq!("1.2.3.4/0".parse::<Network>().unwrap().base().to_string(), "0.0.0.0");
+    assert_eq!("1.2.3.4/32".parse::<Network>().unwrap().broadcast().to_string(), "1.2.3.4");
+}
