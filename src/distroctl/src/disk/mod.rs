@@ -19,9 +19,9 @@ use rustix::mount::MountFlags;
 use crate::guest::Guest;
 use crate::{console, file, modules};
 use check::Verdict;
-use search::{Found, Match};
+use search::{Found, Match, Patience};
+use superblock::Kind;
 
-const WAIT_SECONDS: u64 = 5;
 /// The engine's store, the first of [`paths::PERSISTED`].
 const STORE: &str = "/var/lib/containers";
 /// RAM layer over a data disk that must not be written.
@@ -39,7 +39,7 @@ pub(crate) fn mount() -> Result<ExitCode> {
     let outcome = match wanted_label(&guest) {
         None => Outcome::None(format!("{}=none on the kernel command line", cmdline::DATA)),
         Some(label) => {
-            let found = search::find(label.as_bytes(), wait_limit(&guest));
+            let found = search::find(label.as_bytes(), patience(&guest));
             use_found(&guest, &label, &found)
         }
     };
@@ -67,11 +67,16 @@ fn wanted_label(guest: &Guest) -> Option<String> {
     }
 }
 
-fn wait_limit(guest: &Guest) -> Duration {
-    let seconds = guest.option(cmdline::WAIT_DISK).and_then(|value| {
-        value.parse().inspect_err(|_| guest.warn(&format!("{}={value}: expected seconds", cmdline::WAIT_DISK))).ok()
-    });
-    Duration::from_secs(seconds.unwrap_or(WAIT_SECONDS))
+/// `distro.waitdisk=SECONDS` is waited for in full; without it as long as disks may still appear.
+fn patience(guest: &Guest) -> Patience {
+    let Some(value) = guest.option(cmdline::WAIT_DISK) else { return Patience::WhileBusy };
+    match value.parse() {
+        Ok(seconds) => Patience::Exactly(Duration::from_secs(seconds)),
+        Err(_) => {
+            guest.warn(&format!("{}={value}: expected a number of seconds", cmdline::WAIT_DISK));
+            Patience::WhileBusy
+        }
+    }
 }
 
 fn use_found(guest: &Guest, label: &str, found: &Found) -> Outcome {
@@ -118,29 +123,36 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
             true
         }
     };
-    if !std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains(kind.driver()) {
-        modules::load(kind.driver());
-    }
-    // No `discard`: trimming as files are deleted makes cheap SATA disks slow; `fstrim` does it in one go.
-    let data = match kind {
-        superblock::Kind::Ext => c"errors=remount-ro",
-        superblock::Kind::Xfs => c"",
-    };
-    let access = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
-    make_folder(paths::DATA_MOUNT)?;
-    rustix::mount::mount(
-        &node,
-        paths::DATA_MOUNT,
-        kind.driver(),
-        MountFlags::NOATIME | MountFlags::NODEV | access,
-        data,
-    )
-    .with_context(|| format!("mounting {} ({}) at {}", node.display(), kind.driver(), paths::DATA_MOUNT))?;
+    mount_data(&node, kind, read_only)?;
     let attached = if read_only { shadow_persisted() } else { bind_persisted() };
     attached.inspect_err(|_| {
         let _ = rustix::mount::unmount(paths::DATA_MOUNT, rustix::mount::UnmountFlags::empty());
     })?;
     Ok(read_only)
+}
+
+/// No `discard`: trimming as files are deleted makes cheap SATA disks slow; `fstrim` does it in one go.
+fn mount_data(node: &Path, kind: Kind, read_only: bool) -> Result<()> {
+    if !std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains(kind.driver()) {
+        modules::load(kind.driver());
+    }
+    let options = match kind {
+        Kind::Ext => c"errors=remount-ro",
+        Kind::Xfs => c"",
+    };
+    let access = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+    let flags = MountFlags::NOATIME | MountFlags::NODEV | access;
+    make_folder(paths::DATA_MOUNT)?;
+    let mount = || rustix::mount::mount(node, paths::DATA_MOUNT, kind.driver(), flags, options);
+    let result = match mount() {
+        // Both drivers want crc32c by request_module at mount, which needs the /sbin/modprobe that may not exist.
+        Err(rustix::io::Errno::NOENT) => {
+            modules::load("crypto-crc32c");
+            mount()
+        }
+        other => other,
+    };
+    result.with_context(|| format!("mounting {} ({}) at {}", node.display(), kind.driver(), paths::DATA_MOUNT))
 }
 
 fn bind_persisted() -> Result<()> {

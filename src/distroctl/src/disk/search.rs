@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,10 +17,6 @@ use crate::console::log;
 use crate::{file, modules};
 
 const CLASS_BLOCK: &str = "/sys/class/block";
-/// Quiet time after which no further disk is expected, when drivers may still be on their way to the kernel.
-const SETTLE: Duration = Duration::from_millis(1000);
-/// The same when PID 1 has asked for all drivers and no bus finds its devices on its own (USB).
-const SETTLE_SHORT: Duration = Duration::from_millis(250);
 /// How often to look without being told: states of controllers come without an event.
 const POLL: Duration = Duration::from_millis(100);
 /// Subsystems whose events mean that a disk may follow.
@@ -41,21 +37,82 @@ pub(super) struct Found {
     pub(super) looked_at: Vec<String>,
 }
 
-/// Looks for file systems labelled `label` until one is there, nothing more is expected, or `limit` is over.
-pub(super) fn find(label: &[u8], limit: Duration) -> Found {
+/// How long to look for a disk that does not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as something happens that a disk may follow from.
+    WhileBusy,
+    /// So long, whatever happens: the user knows of a disk that is slow.
+    Exactly(Duration),
+}
+
+impl Patience {
+    /// Whether to give up, `total` after the start and `quiet` after the last sign of a new disk.
+    fn is_over(self, total: Duration, quiet: Duration, activity: Activity) -> bool {
+        match self {
+            Self::WhileBusy => quiet >= activity.allowance(),
+            Self::Exactly(limit) => total >= limit,
+        }
+    }
+}
+
+/// What is known to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    /// Modules are being loaded for the hardware that was there at start.
+    Modules,
+    /// A controller has not said yet which disks it has.
+    Controller,
+    /// Nothing, but USB devices come on their own.
+    Usb,
+    /// Nothing.
+    None,
+}
+
+impl Activity {
+    /// How long this may go on without any event. Slow, emulated machines need the first; the second is for controllers
+    /// that never get a disk.
+    fn allowance(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Modules => 30_000,
+            Self::Controller => 5_000,
+            Self::Usb => 1_000,
+            Self::None => 250,
+        })
+    }
+
+    /// Probing of PCI, ATA and virtio disks ends before their module's initialisation does (the kernel waits for its own
+    /// asynchronous probing there). USB storage waits a second (`usb_storage.delay_use`) before it looks for disks, and NVMe
+    /// looks for name spaces in the background.
+    fn now() -> Self {
+        let loaded = Path::new(contract::paths::MODULES_LOADED).exists();
+        if !loaded || modules::any_loading(&std::fs::read_to_string("/proc/modules").unwrap_or_default()) {
+            return Self::Modules;
+        }
+        let empty_usb = |host: PathBuf| {
+            let driver = file::first_line(host.join("proc_name"));
+            (driver == "usb-storage" || driver == "uas") && !has_child(&host.join("device"), "target")
+        };
+        if children("/sys/class/scsi_host").any(empty_usb)
+            || children("/sys/class/nvme").any(|controller| !has_child(&controller, "nvme"))
+        {
+            return Self::Controller;
+        }
+        if children("/sys/bus/usb/devices").next().is_some() { Self::Usb } else { Self::None }
+    }
+}
+
+/// Looks for file systems with this label until one is there or patience is over.
+pub(super) fn find(label: &[u8], patience: Patience) -> Found {
     let events = subscribe().inspect_err(|error| log(&format!("listening for new disks: {error}"))).ok();
     let start = Instant::now();
     let mut last_event = start;
     let mut failed = BTreeSet::new();
     loop {
+        // Asked before the look: what has ended by now has shown its disks.
+        let activity = Activity::now();
         let found = look(label, &mut failed);
-        let now = Instant::now();
-        if !found.matches.is_empty() || now.duration_since(start) >= limit {
-            return found;
-        }
-        if settling() {
-            last_event = now;
-        } else if now.duration_since(last_event) >= settle_time() {
+        if !found.matches.is_empty() || patience.is_over(start.elapsed(), last_event.elapsed(), activity) {
             return found;
         }
         if wait(events.as_ref()) {
@@ -74,7 +131,9 @@ fn look(label: &[u8], failed: &mut BTreeSet<String>) -> Found {
             continue;
         }
         match File::open(device.node()).and_then(read) {
-            Ok(Some(file_system)) if file_system.label == label => found.matches.push(Match { device, file_system }),
+            Ok(Some(file_system)) if file_system.is_labelled(label) => {
+                found.matches.push(Match { device, file_system })
+            }
             Ok(_) => {}
             Err(error) => {
                 log(&format!("reading {}: {error}", device.node().display()));
@@ -85,24 +144,7 @@ fn look(label: &[u8], failed: &mut BTreeSet<String>) -> Found {
     found
 }
 
-fn settle_time() -> Duration {
-    let usb = std::fs::read_dir("/sys/bus/usb/devices").is_ok_and(|mut devices| devices.next().is_some());
-    if Path::new(contract::paths::MODULES_LOADED).exists() && !usb { SETTLE_SHORT } else { SETTLE }
-}
-
-/// Whether something is known to be under way. Probing of PCI, ATA and virtio disks ends before their module's
-/// initialisation does (the kernel waits for its own asynchronous probing there); USB storage waits a second
-/// (`usb_storage.delay_use`) before it looks for disks, and NVMe looks for name spaces in the background.
-fn settling() -> bool {
-    modules::any_loading(&std::fs::read_to_string("/proc/modules").unwrap_or_default())
-        || children("/sys/class/scsi_host").any(|host| {
-            let driver = file::first_line(host.join("proc_name"));
-            (driver == "usb-storage" || driver == "uas") && !has_child(&host.join("device"), "target")
-        })
-        || children("/sys/class/nvme").any(|controller| !has_child(&controller, "nvme"))
-}
-
-fn children(folder: &str) -> impl Iterator<Item = std::path::PathBuf> {
+fn children(folder: &str) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
@@ -153,7 +195,21 @@ fn is_storage(message: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_storage;
+    use super::{Activity, Patience, is_storage};
+    use std::time::Duration;
+
+    #[test]
+    fn gives_up_when_nothing_more_is_expected() {
+        let ms = Duration::from_millis;
+        let over = |quiet, activity| Patience::WhileBusy.is_over(ms(60_000), ms(quiet), activity);
+        assert!(over(250, Activity::None) && !over(200, Activity::None));
+        assert!(over(1000, Activity::Usb) && !over(900, Activity::Usb));
+        assert!(over(5000, Activity::Controller) && !over(4000, Activity::Controller));
+        assert!(over(30_000, Activity::Modules) && !over(29_000, Activity::Modules));
+        let exactly = Patience::Exactly(ms(2000));
+        assert!(exactly.is_over(ms(2000), ms(0), Activity::Modules));
+        assert!(!exactly.is_over(ms(1999), ms(1999), Activity::None));
+    }
 
     #[test]
     fn knows_events_of_storage() {

@@ -35,6 +35,17 @@ pub(crate) struct FileSystem {
     pub(crate) label: Vec<u8>,
 }
 
+impl FileSystem {
+    /// Whether it has this label, or as much of it as fits: 12 bytes in XFS, 16 in ext.
+    pub(crate) fn is_labelled(&self, wanted: &[u8]) -> bool {
+        let room = match self.kind {
+            Kind::Ext => 16,
+            Kind::Xfs => 12,
+        };
+        self.label == wanted.get(..room).unwrap_or(wanted)
+    }
+}
+
 /// Reads the start of a device. A device that ends early holds no file system of ours.
 pub(crate) fn read(device: impl Read) -> std::io::Result<Option<FileSystem>> {
     let mut head = Vec::new();
@@ -125,6 +136,16 @@ mod tests {
         assert_eq!(recognize(&ext(&["-t", "ext4", "-b", "4096"])), found(Kind::Ext, ""));
         let head = formatted("mkfs.xfs", &["-q", "-f", "-L", "b2p-data"], 320 << 20);
         assert_eq!(recognize(&head), found(Kind::Xfs, "b2p-data"));
+    }
+
+    #[test]
+    fn long_labels_are_cut_as_mkfs_must_cut_them() {
+        let cut = FileSystem { kind: Kind::Xfs, label: "boot2podman-".into() };
+        assert!(cut.is_labelled(b"boot2podman-data"));
+        assert!(!cut.is_labelled(b"boot2podman") && !cut.is_labelled(b"boot2podman.data"));
+        let ext = FileSystem { kind: Kind::Ext, label: "boot2podman-".into() };
+        assert!(!ext.is_labelled(b"boot2podman-data"));
+        assert!(!FileSystem { kind: Kind::Ext, label: vec![] }.is_labelled(b"x"));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use crate::{addresses, console, file, http, network};
 /// Time for the engine; under software emulation its first start takes long.
 const ENGINE_LIMIT: Duration = Duration::from_secs(120);
 const RETRY: Duration = Duration::from_millis(100);
-/// Additional time for the first address.
+/// Additional time for the first address, and of it for a carrier: a card needs a moment to find its cable.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(2);
+const CARRIER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Ends with success when the READY line is out.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -56,16 +57,18 @@ fn wait_for_engine() -> Result<()> {
     }
 }
 
-/// The first address; waits a little if an interface with a carrier has none yet.
+/// The first address; waits a little if there is a wired interface without one.
 fn wait_for_address() -> Option<String> {
-    let limit = Instant::now() + ADDRESS_LIMIT;
+    let start = Instant::now();
     loop {
         let interfaces = network::wired();
         if let Some(address) = address(&interfaces.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>())
         {
             return Some(address);
         }
-        if Instant::now() >= limit || !interfaces.iter().any(|interface| interface.carrier) {
+        let carrier = interfaces.iter().any(|interface| interface.carrier);
+        let limit = if carrier { ADDRESS_LIMIT } else { CARRIER_LIMIT };
+        if interfaces.is_empty() || start.elapsed() >= limit {
             return None;
         }
         std::thread::sleep(RETRY);

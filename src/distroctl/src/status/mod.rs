@@ -73,10 +73,28 @@ fn services() -> String {
     names.extend(others);
     let mut text = String::from("services\n");
     for name in names {
-        let state = file::first_line(folder.join(&name));
-        let _ = writeln!(text, "  {name:<20} {}", if state.is_empty() { "unknown" } else { &state });
+        let state = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+        let _ = writeln!(text, "  {name:<20} {}", service_line(&state));
     }
     text
+}
+
+/// `ready`, `ready (2 restarts, last exit: status 1)`.
+fn service_line(state: &str) -> String {
+    let Some(status) = service::Status::decode(state) else { return "unknown".into() };
+    let mut notes = Vec::new();
+    match status.restarts {
+        0 => {}
+        1 => notes.push("1 restart".to_string()),
+        restarts => notes.push(format!("{restarts} restarts")),
+    }
+    if let Some(exit) = status.exit
+        && exit != service::Exit::Code(0)
+    {
+        notes.push(format!("last exit: {exit}"));
+    }
+    let state = status.state.as_str();
+    if notes.is_empty() { state.into() } else { format!("{state} ({})", notes.join(", ")) }
 }
 
 fn duration(seconds: u64) -> String {
@@ -91,7 +109,7 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{data_disk, duration, memory};
+    use super::{data_disk, duration, memory, service_line};
 
     #[test]
     fn says_durations() {
@@ -107,5 +125,15 @@ mod tests {
             "none: no file system labelled x; everything is kept in RAM"
         );
         assert_eq!(data_disk(""), "none: not looked for yet; everything is kept in RAM");
+    }
+
+    #[test]
+    fn says_states_of_services() {
+        assert_eq!(service_line("state ready\npid 7\nrestarts 0\nexit status 0\n"), "ready");
+        assert_eq!(
+            service_line("state backoff\nrestarts 2\nexit signal 9\n"),
+            "backoff (2 restarts, last exit: signal 9)"
+        );
+        assert_eq!(service_line(""), "unknown");
     }
 }
