@@ -1,0 +1,102 @@
+//! `cargo xtask bench`: measures and keeps the figures. Nothing here passes or fails.
+
+use crate::run::{Result, cargo, create_folder, target};
+use crate::setup::setup;
+use crate::tally::Tally;
+use crate::test::{build_image, image_command};
+use std::io::Write;
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// RAM sizes that the image is booted with.
+const MEMORY_MIB: [u32; 2] = [512, 128];
+
+/// A figure: name, value, unit.
+type Figure = (String, f64, &'static str);
+
+/// Measures, prints a table, appends to `target/bench/results.jsonl`.
+pub(crate) fn bench() -> Result<bool> {
+    setup()?;
+    let folder = target().join("bench");
+    let Some(iso) = build_image(&mut Tally::default(), &folder)? else { return Ok(false) };
+    let mut figures = build_times(&folder, &iso)?;
+    let size =
+        std::fs::metadata(&iso).map_err(|error| format!("reading the size of {}: {error}", iso.display()))?.len();
+    figures.push(("ISO".into(), size as f64 / 1e6, "MB"));
+    for memory in MEMORY_MIB {
+        figures.extend(boot(&iso, memory)?);
+    }
+    for (name, value, unit) in &figures {
+        println!("{name:<40} {value:>10.2} {unit}");
+    }
+    keep(&folder, &figures)?;
+    Ok(true)
+}
+
+/// With an empty cache of packages, and again with a filled one.
+fn build_times(folder: &Path, iso: &Path) -> Result<Vec<Figure>> {
+    let cache = folder.join("cache");
+    let _ = std::fs::remove_dir_all(&cache);
+    let mut figures = Vec::new();
+    for name in ["build, cold", "build, warm"] {
+        let begin = Instant::now();
+        let status = image_command(iso).env("XDG_CACHE_HOME", &cache).status();
+        if !status.map_err(|error| format!("running mkdistro build: {error}"))?.success() {
+            return Err("mkdistro build failed".into());
+        }
+        figures.push((name.into(), begin.elapsed().as_secs_f64(), "s"));
+    }
+    Ok(figures)
+}
+
+/// One boot, measured by the program `measure` of the boot tests: `key value unit` lines.
+fn boot(iso: &Path, memory_mib: u32) -> Result<Vec<Figure>> {
+    let mut command = cargo(&["run", "--quiet", "--package", "qemu-tests", "--bin", "measure", "--"]);
+    let output = command.arg(iso).arg(memory_mib.to_string()).output();
+    let output = output.map_err(|error| format!("running measure: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("booting with {memory_mib} MiB:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.lines().filter_map(|line| figure(line, memory_mib)).collect())
+}
+
+fn figure(line: &str, memory_mib: u32) -> Option<Figure> {
+    let (name, value) = line.rsplit_once(' ')?;
+    let unit = match name {
+        _ if name.contains("seconds") => "s",
+        _ if name.contains("mem") => "",
+        _ => return None,
+    };
+    // `432MiB` or `432M`: the digits.
+    let digits = value.trim_end_matches(|c: char| !c.is_ascii_digit());
+    Some((format!("-m {memory_mib}: {name}"), digits.parse().ok()?, unit))
+}
+
+fn keep(folder: &Path, figures: &[Figure]) -> Result<()> {
+    create_folder(folder)?;
+    let path = folder.join("results.jsonl");
+    let context = |error: std::io::Error| format!("writing {}: {error}", path.display());
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(context)?;
+    for (name, value, unit) in figures {
+        // Names are ours and hold nothing that JSON would escape.
+        writeln!(file, r#"{{"time": {time}, "name": "{name}", "value": {value}, "unit": "{unit}"}}"#)
+            .map_err(context)?;
+    }
+    println!("added to {}", path.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures() {
+        let expected = Some(("-m 512: READY, seconds since kernel start".to_string(), 12.5, "s"));
+        assert_eq!(figure("READY, seconds since kernel start 12.5", 512), expected);
+        assert_eq!(figure("mem-available 432M", 128), Some(("-m 128: mem-available".to_string(), 432.0, "")));
+        assert_eq!(figure("ip 10.0.2.15", 512), None);
+    }
+}
