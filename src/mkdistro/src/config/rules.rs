@@ -296,5 +296,5 @@ fn absolute(path: &str) -> String {
 
 fn hint_path(value: &str) -> String {
     let path = absolute(value.trim_start_matches("./"));
-    if is_path(&path) { suggest(&path) } else { String::new() }
+    if is_path(&path) && path != value { suggest(&path) } else { String::new() }
 }
