@@ -1,8 +1,37 @@
 //! `packages/lock.toml`: exactly which package files a build uses.
 
+mod request;
+mod resolve;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::archive::date;
 use crate::config::Checked;
+use crate::problem::{Class, Problem};
+
+pub use request::Request;
+pub use resolve::resolve;
+
+/// Where the lock is, relative to the project.
+pub const PATH: &str = "packages/lock.toml";
+
+/// The format that is written and read.
+const SCHEMA: u32 = 1;
+
+/// No package of Debian comes near it.
+const MAX_PACKAGE_BYTES: u64 = 4 << 30;
+
+const HEADER: &str = "\
+# Written by `mkdistro lock`: the package files that a build uses, from signed Release files. Do not edit; commit it.
+
+";
 
 /// The lock file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,6 +41,8 @@ pub struct Lock {
     pub schema: u32,
     /// sha256 of what the lock was made for: suites, components and the package names asked for.
     pub request: String,
+    /// The package that the kernel comes from, one of `packages`: what distro.toml's meta package led to.
+    pub kernel: String,
     /// Suites as they were: sorted by name.
     #[serde(rename = "suite")]
     pub suites: Vec<LockedSuite>,
@@ -58,3 +89,201 @@ pub struct Locked {
     /// Its lock.
     pub lock: Lock,
 }
+
+impl Lock {
+    /// Reads a project's lock.
+    ///
+    /// # Errors
+    /// Class `Lock`: it is missing, or [`Self::parse`] refuses it.
+    pub fn read(project: &Path) -> Result<Self> {
+        let missing = |error: std::io::Error| {
+            Problem::error(Class::Lock, format!("reading {PATH}: {error}"), "\"mkdistro lock\" writes it")
+        };
+        Self::parse(&fs::read_to_string(project.join(PATH)).map_err(missing)?)
+    }
+
+    /// Reads a lock, or `None` if the project has none yet.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_if_present(project: &Path) -> Result<Option<Self>> {
+        if project.join(PATH).exists() { Self::read(project).map(Some) } else { Ok(None) }
+    }
+
+    /// Reads and checks the text of a lock.
+    ///
+    /// # Errors
+    /// Class `Lock`: not TOML, unknown keys, another schema, or values that cannot be: names, hashes, sizes, paths that
+    /// leave the mirror, duplicates.
+    pub fn parse(text: &str) -> Result<Self> {
+        let refused = |reason: String| {
+            let hint = "the file was edited or damaged; \"mkdistro lock\" writes it anew";
+            Problem::error(Class::Lock, format!("reading {PATH}: {reason}"), hint)
+        };
+        let lock: Self = toml::from_str(text).map_err(|error| refused(error.to_string().trim_end().to_owned()))?;
+        lock.check_values().map_err(|(reason, object)| {
+            let line = object.and_then(|object| line_in(text, &object));
+            refused(line.map_or_else(|| reason.clone(), |line| format!("line {line}: {reason}")))
+        })?;
+        Ok(lock)
+    }
+
+    /// What is wrong, and a value in the offending line.
+    fn check_values(&self) -> Result<(), (String, Option<String>)> {
+        if self.schema != SCHEMA {
+            return Err((format!("schema {}, but this mkdistro reads {SCHEMA}", self.schema), None));
+        }
+        if !is_sha256(&self.request) {
+            return Err(("request is not a sha256".to_owned(), Some(self.request.clone())));
+        }
+        let mut dates = BTreeMap::new();
+        for LockedSuite { name, date } in &self.suites {
+            if date::parse_rfc3339(date).is_none() || dates.insert(name.as_str(), date).is_some() {
+                return Err((format!("suite {name}: malformed date or second entry"), Some(name.clone())));
+            }
+        }
+        let mut previous = "";
+        for package in &self.packages {
+            let refused =
+                |reason: &str| Err((format!("package {}: {reason}", package.name), Some(package.name.clone())));
+            if let Some(reason) = package.wrong_value() {
+                return refused(&reason);
+            }
+            if !dates.contains_key(package.suite.as_str()) {
+                return refused(&format!("suite {:?} is not in the lock", package.suite));
+            }
+            if package.name.as_str() <= previous {
+                return refused("listed twice or out of order");
+            }
+            previous = &package.name;
+        }
+        if self.package(&self.kernel).is_none() {
+            return Err((format!("the kernel's package {:?} is not in it", self.kernel), Some(self.kernel.clone())));
+        }
+        Ok(())
+    }
+
+    /// A package by name.
+    pub fn package(&self, name: &str) -> Option<&LockedPackage> {
+        let index = self.packages.binary_search_by(|package| package.name.as_str().cmp(name)).ok()?;
+        self.packages.get(index)
+    }
+
+    /// The file's text; the same lock gives the same bytes.
+    ///
+    /// # Errors
+    /// None in practice: all values have a form in TOML.
+    pub fn to_text(&self) -> Result<String> {
+        Ok(HEADER.to_owned() + &toml::to_string(self).context("writing the lock as TOML")?)
+    }
+
+    /// Writes a project's lock, by rename from a temporary file beside it.
+    ///
+    /// # Errors
+    /// Class `Output`: the file cannot be written.
+    pub fn write(&self, project: &Path) -> Result<()> {
+        let path = project.join(PATH);
+        let text = self.to_text()?;
+        let write = || -> std::io::Result<()> {
+            use std::os::unix::fs::PermissionsExt;
+            let folder = path.parent().unwrap_or(project);
+            fs::create_dir_all(folder)?;
+            // Readable as any other file of the project; temporary files are private otherwise.
+            let mode = fs::Permissions::from_mode(0o666);
+            let mut file = tempfile::Builder::new().prefix(".lock.toml.").permissions(mode).tempfile_in(folder)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(|error| Problem::error(Class::Output, format!("writing {}: {error}", path.display()), ""))
+    }
+
+    /// What changed since `old`, one line per package, sorted by name: `added …`, `removed …`, `changed … → …`.
+    pub fn diff(&self, old: &Self) -> Vec<String> {
+        let mut lines = BTreeMap::new();
+        for LockedPackage { name, version, .. } in &old.packages {
+            if self.package(name).is_none() {
+                lines.insert(name, format!("removed {name} {version}"));
+            }
+        }
+        for package in &self.packages {
+            let LockedPackage { name, version, .. } = package;
+            match old.package(name) {
+                None => drop(lines.insert(name, format!("added {name} {version}"))),
+                Some(before) if before.version != *version => {
+                    lines.insert(name, format!("changed {name} {} → {version}", before.version));
+                }
+                Some(before) if before.sha256 != package.sha256 => {
+                    lines.insert(name, format!("changed {name} {version} (another file of the same version)"));
+                }
+                Some(_) => {}
+            }
+        }
+        lines.into_values().collect()
+    }
+}
+
+impl LockedPackage {
+    /// What cannot be right about it.
+    fn wrong_value(&self) -> Option<String> {
+        let name_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.');
+        let version_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'~' | b':');
+        let path_ok = |b: u8| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'?' | b'#');
+        let segment_ok = |segment: &str| !matches!(segment, "" | "." | "..");
+        if self.name.is_empty() || !self.name.bytes().all(name_ok) {
+            return Some("malformed name".to_owned());
+        }
+        if self.version.is_empty() || !self.version.bytes().all(version_ok) {
+            return Some(format!("malformed version {:?}", self.version));
+        }
+        if !self.path.bytes().all(path_ok) || !self.path.split('/').all(segment_ok) {
+            return Some(format!("{:?} is not a path below a mirror", self.path));
+        }
+        if !is_sha256(&self.sha256) {
+            return Some(format!("{:?} is not a sha256", self.sha256));
+        }
+        if self.size == 0 || self.size > MAX_PACKAGE_BYTES {
+            return Some(format!("a size of {} bytes", self.size));
+        }
+        None
+    }
+}
+
+/// Takes a lock for a project if it was made for what the project asks now. `builder` are the packages that the builder
+/// itself needs, as for [`resolve`].
+///
+/// # Errors
+/// Class `Lock`: the lock was made for other suites, components or packages.
+pub fn check(checked: Checked, lock: Lock, builder: &[&str]) -> Result<Locked> {
+    let request = Request::of(&checked, builder);
+    if request.hash() == lock.request {
+        return Ok(Locked { checked, lock });
+    }
+    let missing: Vec<&str> =
+        request.packages.keys().map(String::as_str).filter(|name| lock.package(name).is_none()).collect();
+    let mut message =
+        format!("{PATH} was made for other suites or packages than distro.toml and its recipes ask for now");
+    if !missing.is_empty() {
+        // Writing to a String cannot fail.
+        let _ = write!(message, "; not in it: {}", missing.join(", "));
+    }
+    Err(Problem::error(Class::Lock, message, "run \"mkdistro lock\""))
+}
+
+/// Line (from 1) of a project's lock that has this value.
+pub(crate) fn line_of(project: &Path, value: &str) -> Option<usize> {
+    line_in(&fs::read_to_string(project.join(PATH)).ok()?, value)
+}
+
+fn line_in(text: &str, value: &str) -> Option<usize> {
+    let quoted = format!("\"{value}\"");
+    text.lines().position(|line| line.contains(&quoted)).map(|index| index + 1)
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests;

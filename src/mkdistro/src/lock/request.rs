@@ -1,0 +1,52 @@
+//! What a lock is made for.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::Checked;
+use crate::fetch::hex;
+
+/// Suites, areas and packages that a project asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Suites in distro.toml's order.
+    pub suites: Vec<String>,
+    /// Areas.
+    pub components: Vec<String>,
+    /// Package name → who asks for it, for messages.
+    pub packages: BTreeMap<String, String>,
+    /// The kernel's (meta) package.
+    pub kernel: String,
+}
+
+impl Request {
+    /// What a project asks for, with the packages that the builder itself needs.
+    pub fn of(checked: &Checked, builder: &[&str]) -> Self {
+        let mut packages: BTreeMap<String, String> =
+            builder.iter().map(|name| ((*name).to_owned(), "the builder".to_owned())).collect();
+        for (recipe, content) in &checked.recipes {
+            for package in &content.packages {
+                packages.insert(package.clone(), format!("packages/{recipe}.toml"));
+            }
+        }
+        Self {
+            suites: checked.distro.sources.suites.clone(),
+            components: checked.distro.sources.components.clone(),
+            packages,
+            kernel: checked.distro.kernel.package.clone(),
+        }
+    }
+
+    /// sha256 in hex of all but who asks.
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut line = |key: &str, value: &str| hasher.update(format!("{key} {value}\n"));
+        line("schema", "1");
+        self.suites.iter().for_each(|suite| line("suite", suite));
+        self.components.iter().for_each(|component| line("component", component));
+        line("kernel", &self.kernel);
+        self.packages.keys().for_each(|package| line("package", package));
+        hex(hasher)
+    }
+}

@@ -1,0 +1,154 @@
+//! All packages of all suites, by name.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result};
+
+use crate::archive::packages::Stanza;
+use crate::archive::relation::{self, Relation};
+use crate::archive::version;
+use crate::problem::{Class, Problem};
+
+/// A package and the suite that has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate<'a> {
+    pub(super) suite: &'a str,
+    pub(super) stanza: Stanza<'a>,
+}
+
+/// The best version of each package.
+#[derive(Debug, Default)]
+pub(super) struct Pool<'a> {
+    best: HashMap<&'a str, Candidate<'a>>,
+}
+
+impl<'a> Pool<'a> {
+    /// Adds a suite's packages. A higher version replaces a lower one; among equals the first suite stays.
+    pub(super) fn add(&mut self, suite: &'a str, stanzas: Vec<Stanza<'a>>) {
+        for stanza in stanzas.into_iter().filter(|stanza| matches!(stanza.architecture, "amd64" | "all")) {
+            let candidate = Candidate { suite, stanza };
+            self.best
+                .entry(stanza.name)
+                .and_modify(|best| {
+                    if version::compare(stanza.version, best.stanza.version).is_gt() {
+                        *best = candidate;
+                    }
+                })
+                .or_insert(candidate);
+        }
+    }
+
+    /// The package of this name.
+    pub(super) fn best(&self, name: &str) -> Option<Candidate<'a>> {
+        self.best.get(name).copied()
+    }
+
+    /// Library packages that one depends on directly. Of alternatives the first that can be met counts.
+    pub(super) fn libraries_of(&self, candidate: &Candidate<'a>) -> Result<Vec<Candidate<'a>>> {
+        let Stanza { name, version, .. } = candidate.stanza;
+        let mut libraries = Vec::new();
+        for field in [candidate.stanza.pre_depends, candidate.stanza.depends] {
+            let entries = relation::parse(field).with_context(|| {
+                format!("package index of {}: {name} {version}: depends on {field:?}", candidate.suite)
+            })?;
+            for alternatives in entries {
+                if let Some(met) = alternatives.iter().find_map(|relation| self.meet(relation)) {
+                    libraries.extend(met.stanza.is_library().then_some(met));
+                    continue;
+                }
+                // What no suite has may still not be needed; a library of the wrong version surely does not fit.
+                let wrong = alternatives.iter().find_map(|relation| Some((relation, self.best(relation.name)?)));
+                if let Some((relation, found)) = wrong.filter(|(_, found)| found.stanza.is_library()) {
+                    return Err(unmet(candidate, relation, &found));
+                }
+            }
+        }
+        Ok(libraries)
+    }
+
+    /// The package that meets a relation: of that name, else by name the first that provides it.
+    fn meet(&self, relation: &Relation<'_>) -> Option<Candidate<'a>> {
+        if let Some(found) = self.best(relation.name).filter(|found| relation.accepts(found.stanza.version)) {
+            return Some(found);
+        }
+        self.best
+            .values()
+            .filter(|candidate| {
+                candidate.stanza.provides.contains(relation.name) && provides(&candidate.stanza, relation)
+            })
+            .min_by_key(|candidate| candidate.stanza.name)
+            .copied()
+    }
+
+    /// The real kernel package behind a chain of at most `depth` meta packages.
+    pub(super) fn kernel(&self, name: &str, depth: usize) -> Result<Candidate<'a>> {
+        let mut current = self.best(name).with_context(|| format!("no kernel package {name:?}"))?;
+        for _ in 0..=depth {
+            let depends = relation::parse(current.stanza.depends).unwrap_or_default();
+            let Some(next) = depends.iter().flatten().find(|relation| relation.name.starts_with("linux-image-")) else {
+                return Ok(current);
+            };
+            let found = self.best(next.name);
+            current = match found {
+                Some(found) if next.accepts(found.stanza.version) => found,
+                Some(found) => return Err(unmet(&current, next, &found)),
+                None => {
+                    let message =
+                        format!("kernel package {}: depends on {next}, which no suite has", current.stanza.name);
+                    return Err(Problem::error(Class::Config, message, "check [kernel] package in distro.toml"));
+                }
+            };
+        }
+        let message = format!("kernel package {name}: a chain of more than {depth} meta packages");
+        Err(Problem::error(Class::Config, message, "check [kernel] package in distro.toml"))
+    }
+
+    /// The known name with the fewest edits, if it is near.
+    pub(super) fn nearest(&self, name: &str) -> Option<&'a str> {
+        let limit = (name.len() / 3).max(1);
+        let close = |known: &&&'a str| known.len().abs_diff(name.len()) <= limit;
+        let by_distance: BTreeMap<(usize, &str), ()> =
+            self.best.keys().filter(close).map(|known| ((edits(known, name), *known), ())).collect();
+        by_distance.into_keys().next().filter(|(distance, _)| *distance <= limit).map(|(_, known)| known)
+    }
+}
+
+/// An unversioned `Provides` meets only a relation without a version (Debian Policy 7.5).
+fn provides(stanza: &Stanza<'_>, relation: &Relation<'_>) -> bool {
+    let provided = relation::parse(stanza.provides).unwrap_or_default();
+    provided.iter().flatten().filter(|provided| provided.name == relation.name).any(|provided| {
+        match provided.constraint {
+            Some((_, version)) => relation.accepts(version),
+            None => relation.constraint.is_none(),
+        }
+    })
+}
+
+fn unmet(candidate: &Candidate<'_>, relation: &Relation<'_>, found: &Candidate<'_>) -> anyhow::Error {
+    let Stanza { name, version, .. } = candidate.stanza;
+    let message = format!(
+        "{name} {version} of {} depends on {relation}, but {} has {}",
+        candidate.suite, found.suite, found.stanza.version
+    );
+    let hint =
+        "the suites in [sources] of distro.toml do not fit each other, or a mirror is in the middle of an update";
+    Problem::error(Class::Config, message, hint)
+}
+
+/// Levenshtein distance in bytes.
+fn edits(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut before = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(right.bytes()) {
+            let here = (diagonal + usize::from(a != b)).min(before + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, here);
+            before = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
