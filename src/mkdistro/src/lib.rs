@@ -4,6 +4,7 @@
 //! [`config::Checked`] → [`lock::Locked`] → [`fetch::Fetched`] → [`root::RootTree`] → [`image::Image`].
 
 pub mod archive;
+pub mod cli;
 pub mod config;
 pub mod deb;
 pub mod fetch;

@@ -1,0 +1,4 @@
+//! The command line: the only room that prints.
+
+pub mod error;
+pub mod progress;
