@@ -7,6 +7,7 @@ pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod deb;
+pub mod elf;
 pub mod fetch;
 pub mod kernel;
 pub mod lock;

@@ -11,7 +11,6 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -46,6 +45,11 @@ pub struct KernelFiles {
     pub tree: Tree,
     /// File name and content of the modules that the initramfs loads, in load order.
     pub boot: Vec<(String, Bytes)>,
+}
+
+/// Which files of a kernel package [`select`] looks at, for [`crate::deb::open`].
+pub fn is_wanted(path: &[u8]) -> bool {
+    path.starts_with(b"usr/lib/modules/") || path.starts_with(b"boot/vmlinuz-") || path.starts_with(b"boot/config-")
 }
 
 /// Takes a kernel out of the tree of its package: checks the project's fragments against its configuration and selects
@@ -108,9 +112,9 @@ fn tree(release: &str, index: &Index<'_>, modules: &[Module]) -> Result<Tree> {
     let mut tree = Tree::new();
     let ours: Arc<str> = Arc::from("mkdistro");
     let mut put = |path: &str, content: Bytes, origin: &Arc<str>| {
-        let path = Path::new("usr/lib/modules").join(release).join(path);
+        let path = format!("usr/lib/modules/{release}/{path}");
         let node = Node::new(Kind::File(content), 0o644, origin);
-        tree.insert(path.as_os_str().as_encoded_bytes(), node).map(drop).map_err(anyhow::Error::msg)
+        tree.insert(path.as_bytes(), node).map(drop).map_err(anyhow::Error::msg)
     };
     for module in modules {
         put(&module.path, module.content.clone(), &module.origin)?;

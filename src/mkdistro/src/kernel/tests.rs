@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::{Distro, Fragment, KernelOption, OptionValue, Recipe};
@@ -195,7 +195,7 @@ fn project_fragments() -> Vec<Fragment> {
 fn real_kernel() {
     let path = PathBuf::from(std::env::var_os("KERNEL_DEB").expect("KERNEL_DEB"));
     let started = std::time::Instant::now();
-    let package = crate::deb::open(&path, &Arc::from("linux"), &|_| true).unwrap();
+    let package = crate::deb::open(&path, &Arc::from("linux"), &is_wanted).unwrap();
     println!("package read after {:.1} s, {} entries", started.elapsed().as_secs_f32(), package.tree.len());
     let mut checked = checked(Vec::new(), &[], &[]);
     checked.fragments = project_fragments();
