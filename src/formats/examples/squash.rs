@@ -1,6 +1,7 @@
 //! Packs folders of the host into a SquashFS and prints sizes and times, to compare settings and other programs:
 //! `squash OUT COMPRESSION BLOCK_SIZE FOLDER...`. Later folders replace files of earlier ones; owners are root's.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -43,11 +44,25 @@ fn add(tree: &mut Tree, base: &Path, folder: &Path) -> anyhow::Result<()> {
             continue;
         };
         let name = path.strip_prefix(base)?.as_os_str().as_bytes();
-        let node = Node::new(kind, (meta.permissions().mode() & 0o7777) as u16, &origin);
+        let mut node = Node::new(kind, (meta.permissions().mode() & 0o7777) as u16, &origin);
+        node.xattrs = xattrs(&path).unwrap_or_default();
         tree.insert(name, node).map_err(anyhow::Error::msg)?;
         if meta.is_dir() {
             add(tree, base, &path)?;
         }
     }
     Ok(())
+}
+
+fn xattrs(path: &Path) -> rustix::io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let mut names = vec![0; 65536];
+    let length = rustix::fs::llistxattr(path, names.as_mut_slice())?;
+    let mut xattrs = BTreeMap::new();
+    for name in names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; 65536];
+        let length = rustix::fs::lgetxattr(path, name, value.as_mut_slice())?;
+        value.truncate(length);
+        xattrs.insert(name.to_vec(), value);
+    }
+    Ok(xattrs)
 }
