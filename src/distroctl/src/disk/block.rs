@@ -42,7 +42,9 @@ pub(crate) fn preference(device: &Device) -> (bool, bool, &str) {
 fn describe(entry: &Path, name: &str) -> Option<Device> {
     let size_sectors: u64 = first_line(entry.join("size")).parse().ok()?;
     let held = std::fs::read_dir(entry.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
-    if never(name) || size_sectors == 0 || held {
+    // A path of a multipath NVMe disk has no node; the disk itself is another entry.
+    let hidden = first_line(entry.join("hidden")) == "1";
+    if never(name) || size_sectors == 0 || held || hidden {
         return None;
     }
     let partition = entry.join("partition").exists();
@@ -89,6 +91,7 @@ mod tests {
         device(root, "zram0", "100", &[]);
         device(root, "fd0", "8", &[]);
         device(root, "sdc", "0", &[]);
+        device(root, "nvme0c0n1", "100", &[("hidden", "1")]);
         device(root, "sdd", "100", &[]);
         std::fs::write(root.join("devices/sdd/holders/dm-0"), "").unwrap();
         let class = root.join("class");

@@ -115,10 +115,10 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
         Verdict::Damaged(reason) => {
             guest.warn(&format!(
                 "data disk {} is DAMAGED and mounted read-only, changes are lost at power off: {reason}\n\
-                 hint: repair it with \"sudo e2fsck -f {}\" after \"sudo umount {}\", then reboot",
+                 hint: boot with {}=none, then repair it with \"sudo e2fsck -f {}\"",
                 node.display(),
-                node.display(),
-                paths::DATA_MOUNT
+                cmdline::DATA,
+                node.display()
             ));
             true
         }

@@ -71,8 +71,11 @@ impl Client {
         if let Some(running) = &mut self.running
             && let Ok(Some(status)) = running.child.try_wait()
         {
-            self.failures = if now.duration_since(running.since) >= STEADY { 0 } else { self.failures + 1 };
+            if now.duration_since(running.since) >= STEADY {
+                self.failures = 0;
+            }
             let delay = back_off(self.failures);
+            self.failures += 1;
             log(&format!(
                 "{}: udhcpc ended ({status}), starting it again in {} s",
                 self.interface.name,

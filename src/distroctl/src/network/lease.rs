@@ -195,6 +195,9 @@ fn is_domain(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
 }
 
+/// What an interface has unless a server says otherwise.
+const ETHERNET_MTU: u32 = 1500;
+
 /// A change of the kernel's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -205,12 +208,9 @@ pub(super) enum Change {
     AddRoute(Route),
 }
 
-/// The changes from one lease of an interface to the next. Adding is idempotent, so all routes are added again: the kernel
-/// drops those of an address that goes.
+/// The changes from one lease of an interface to the next. All of the new one is made again, also when it is the old one:
+/// the kernel drops routes with their address and when a link goes down, and adding is idempotent.
 pub(super) fn changes(old: Option<&Lease>, new: Option<&Lease>) -> Vec<Change> {
-    if old == new {
-        return Vec::new();
-    }
     let mut changes = Vec::new();
     if let Some(old) = old {
         let gone = |route: &&Route| new.is_none_or(|new| !new.routes.contains(route));
@@ -219,8 +219,11 @@ pub(super) fn changes(old: Option<&Lease>, new: Option<&Lease>) -> Vec<Change> {
             changes.push(Change::DeleteAddress(old.network));
         }
     }
+    let mtu = |lease: Option<&Lease>| lease.and_then(|lease| lease.mtu);
+    if let Some(mtu) = mtu(new).or(mtu(old).map(|_| ETHERNET_MTU)) {
+        changes.push(Change::SetMtu(mtu));
+    }
     if let Some(new) = new {
-        changes.extend(new.mtu.map(Change::SetMtu));
         changes.push(Change::AddAddress(new.network));
         // What a gateway is reached through comes before what goes through the gateway.
         let (direct, through): (Vec<Route>, Vec<Route>) =

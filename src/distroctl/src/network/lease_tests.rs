@@ -89,12 +89,14 @@ fn broken_state_files_are_no_lease() {
 fn first_lease_renewal_and_loss() {
     let first = lease(&SLIRP);
     let default = first.routes[0];
+    let all = [Change::SetMtu(1400), Change::AddAddress(first.network), Change::AddRoute(default)];
+    assert_eq!(changes(None, Some(&first)), all);
+    assert_eq!(changes(Some(&first), Some(&first)), all);
     assert_eq!(
-        changes(None, Some(&first)),
-        [Change::SetMtu(1400), Change::AddAddress(first.network), Change::AddRoute(default)]
+        changes(Some(&first), None),
+        [Change::DeleteRoute(default), Change::DeleteAddress(first.network), Change::SetMtu(1500)]
     );
-    assert_eq!(changes(Some(&first), Some(&first)), []);
-    assert_eq!(changes(Some(&first), None), [Change::DeleteRoute(default), Change::DeleteAddress(first.network)]);
+    assert_eq!(changes(None, None), []);
 
     let moved = Lease { routes: vec![route("0.0.0.0/0", "10.0.2.9", false)], ..first.clone() };
     assert_eq!(

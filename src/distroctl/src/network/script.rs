@@ -42,10 +42,10 @@ fn apply(interface: &str, new: Option<&Lease>) -> Result<()> {
     rustix::fs::flock(&lock, FlockOperation::LockExclusive).with_context(|| format!("locking {}", paths::LEASE_DIR))?;
     let state = lease_file(interface);
     let old = read(&state);
+    change_kernel(interface, &changes(old.as_ref(), new));
     if old.as_ref() == new {
         return Ok(());
     }
-    change_kernel(interface, &changes(old.as_ref(), new));
     match new {
         Some(lease) => {
             file::replace(&state, lease.encode().as_bytes(), 0o644, None)?;
