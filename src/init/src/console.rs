@@ -32,8 +32,12 @@ pub(crate) fn step(message: std::fmt::Arguments<'_>) {
     }
 }
 
-/// A message for whoever looks at the console.
+/// A message for whoever looks at the console; each of its lines stands for itself.
 pub(crate) fn say(message: &str) {
+    message.lines().for_each(say_line);
+}
+
+fn say_line(message: &str) {
     let line = format!("init: {message}\n");
     if let Some(mut log) = open("kmsg") {
         // Facility daemon, level debug: kept in the kernel log and not printed a second time by the kernel.

@@ -8,17 +8,23 @@ pub(crate) struct Failure {
     what: String,
     path: String,
     error: io::Error,
+    hint: Option<&'static str>,
 }
 
 impl Failure {
     /// `what` is a verb with its object ("mount squashfs"), `path` what it was done to.
     pub(crate) fn new(what: impl Into<String>, path: impl Into<String>, error: impl Into<io::Error>) -> Self {
-        Self { what: what.into(), path: path.into(), error: error.into() }
+        Self { what: what.into(), path: path.into(), error: error.into(), hint: None }
     }
 
     /// For `map_err`.
     pub(crate) fn of<E: Into<io::Error>>(what: &str, path: &str) -> impl FnOnce(E) -> Self {
         move |error| Self::new(what, path, error)
+    }
+
+    /// Adds what the user can do about it.
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
     }
 
     /// The error number, if the kernel gave one.
@@ -29,12 +35,13 @@ impl Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.what, self.path, describe(&self.error))
+        write!(f, "{} {}: {}", self.what, self.path, describe(&self.error))?;
+        self.hint.map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
     }
 }
 
 /// `ENOENT (No such file or directory)`.
-pub(crate) fn describe(error: &io::Error) -> String {
+fn describe(error: &io::Error) -> String {
     let Some(number) = error.raw_os_error() else {
         return error.to_string();
     };
@@ -120,5 +127,6 @@ mod tests {
         assert_eq!(errno_name(0), None);
         let failure = Failure::new("mount proc", "/proc", std::io::Error::from_raw_os_error(libc::ENODEV));
         assert_eq!(failure.to_string(), "mount proc /proc: ENODEV (No such device)");
+        assert_eq!(failure.with_hint("do").to_string(), "mount proc /proc: ENODEV (No such device)\nhint: do");
     }
 }

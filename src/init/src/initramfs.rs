@@ -56,7 +56,8 @@ pub(crate) fn run() -> ! {
     steps::run(ROOT, &context, |reason| rescue::last_resort(reason));
     // The descriptors are /dev/console; all others are close-on-exec.
     let error = std::process::Command::new(INIT).env_clear().exec();
-    rescue::last_resort(&Failure::new("execute", INIT, error).to_string())
+    let failure = Failure::new("execute", INIT, error).with_hint("the image is damaged: write it to its medium again");
+    rescue::last_resort(&failure.to_string())
 }
 
 /// Standard input, output and error become the console.
@@ -102,8 +103,7 @@ fn mount_image(_: &Context) -> Result<(), Failure> {
             rustix::io::Errno::NODEV => "the kernel has no SquashFS: is its module in the initramfs?",
             _ => "the image is damaged or cut short: write it to its medium again",
         };
-        console::say(hint);
-        Failure::new(format!("mount squashfs of {size} bytes"), ROOT_IMAGE, error)
+        Failure::new(format!("mount squashfs of {size} bytes"), ROOT_IMAGE, error).with_hint(hint)
     })
 }
 

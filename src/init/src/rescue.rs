@@ -90,7 +90,7 @@ pub(crate) fn last_resort(reason: &str) -> ! {
     }
     if shells.is_empty() {
         console::say(&format!("init cannot go on and has no shell here; the machine restarts in {READ_SECS} s"));
-        console::say("hint: boot with `distro.verbose loglevel=7`, or write the image to its medium again");
+        console::say("hint: boot with `distro.verbose loglevel=7` to see more");
         std::thread::sleep(Duration::from_secs(READ_SECS));
     }
     while !shells.is_empty() {

@@ -140,7 +140,7 @@ fn act(supervisor: &Supervisor<'_>, stop: &mut Stop, commands: &mut Vec<(i32, us
                 let _ = sys::kill(-pid, libc::SIGHUP);
                 let _ = sys::kill(-pid, libc::SIGCONT);
             } else {
-                console::step(format_args!("stopping {}", service.name));
+                console::say(&format!("stopping {}", service.name));
                 let _ = sys::kill(pid, service.stop_signal);
             }
         }

@@ -4,6 +4,8 @@
 use std::ffi::CStr;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use rustix::mount::MountFlags;
 
@@ -75,13 +77,21 @@ fn mount(path: &str, kind: &str, flags: MountFlags, data: &CStr, need: Need) -> 
     if need != Need::IfPresent {
         fs::create_dir_all(path)?;
     }
+    if is_mounted(path) {
+        return Ok(());
+    }
     match rustix::mount::mount(kind, path, kind, flags, data) {
         Ok(()) => Ok(()),
-        // The stage before has mounted it.
-        Err(rustix::io::Errno::BUSY) => Ok(()),
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NODEV) if need == Need::IfPresent => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether something is mounted there already, by the stage before: the folder is on another device than its parent.
+fn is_mounted(path: &str) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    let path = Path::new(path);
+    path.parent().is_some_and(|parent| device(path) != device(parent) && device(path).is_some())
 }
 
 /// Does the steps in order. `on_failure` is told of each required one that failed; if it returns, the next follows.

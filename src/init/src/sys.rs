@@ -27,6 +27,16 @@ pub(crate) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
+/// Lets all signals through again, for a child that is about to execute something.
+pub(crate) fn unblock_signals() -> io::Result<()> {
+    // SAFETY: as above.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        check(libc::sigemptyset(&raw mut set))?;
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut())).map(|_| ())
+    }
+}
+
 /// The next signal that waits in a [`signal_fd`].
 pub(crate) fn next_signal(fd: BorrowedFd<'_>) -> Option<i32> {
     // SAFETY: the buffer is a plain-data struct of the size given; a short read is refused below.

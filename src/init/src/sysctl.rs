@@ -24,7 +24,7 @@ fn parse(text: &str) -> Vec<Parameter> {
         let (key, value) = (key.trim(), value.trim());
         let (key, is_optional) = key.strip_prefix('-').map_or((key, false), |key| (key, true));
         // With a slash as its first separator the key is a path already (an interface's name may have dots).
-        let is_path = key.find(['.', '/']).is_some_and(|at| key[at..].starts_with('/'));
+        let is_path = key.chars().find(|&c| c == '.' || c == '/') == Some('/');
         let key = if is_path { key.to_owned() } else { key.replace('.', "/") };
         Some(Parameter { path: format!("/proc/sys/{key}"), value: value.to_owned(), is_optional })
     };

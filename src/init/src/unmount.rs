@@ -70,7 +70,7 @@ fn take_down(mount: &Mount, report: bool) -> bool {
     match rustix::mount::unmount(path, UnmountFlags::empty()) {
         // Unmounted by name already: mounted twice, or its parent's propagation took it along.
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {
-            console::step(format_args!("unmount {path}"));
+            console::say(&format!("unmounted {path}"));
             true
         }
         Err(error) => {

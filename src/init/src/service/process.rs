@@ -85,6 +85,7 @@ fn spawn(service: &Service, command: &[String], user_name: &str) -> Result<i32, 
     // allocates nor locks.
     unsafe {
         child.pre_exec(move || {
+            sys::unblock_signals()?;
             libc::setsid();
             if has_terminal {
                 sys::claim_terminal(0)?;
