@@ -1,0 +1,137 @@
+//! Containers: what podman promises holds in the guest. One guest, because a boot costs more than a check.
+
+use anyhow::{Context, Result};
+use qemu_tests::{Guest, Registry, machine};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// In the guest's network; leads to the registry on the build host.
+const REGISTRY: &str = "10.0.2.100:5000";
+
+#[test]
+fn run_limits_volumes_networks() -> Result<()> {
+    let mut machine = machine()?;
+    let port = vm::free_port()?;
+    if let Some(network) = machine.user_network() {
+        network.forwards.push((port, 8080));
+    }
+    let guest = Guest::boot("containers_run", machine)?;
+    let image = guest.make_busybox_image()?;
+    bridge(&guest, image)?;
+    limits(&guest, image)?;
+    mounts(&guest, image)?;
+    names(&guest, image)?;
+    publish(&guest, image, port)
+}
+
+#[test]
+fn build_push_pull() -> Result<()> {
+    let registry = Registry::start()?;
+    let mut machine = machine()?;
+    if let Some(network) = machine.user_network() {
+        network.services.push(registry.service(REGISTRY));
+    }
+    let guest = Guest::boot("containers_build", machine)?;
+    let image = guest.make_busybox_image()?;
+
+    guest.ok("mkdir -p /tmp/context")?;
+    guest.scp_in(format!("FROM {image}\nRUN echo built > /built\n").as_bytes(), "/tmp/context/Containerfile")?;
+    guest.ok("sudo podman build -q -t localhost/built:test /tmp/context")?;
+    assert_eq!(guest.ok("sudo podman run --rm localhost/built:test cat /built")?, "built");
+
+    let remote = format!("{REGISTRY}/built:test");
+    guest.ok(&format!("sudo podman push -q --tls-verify=false localhost/built:test {remote}"))?;
+    guest.ok(&format!("sudo podman rmi -f localhost/built:test {image}"))?;
+    assert_eq!(guest.ok("sudo podman images -aq")?, "", "an image is left that could stand in for the pulled one");
+    guest.ok(&format!("sudo podman pull -q --tls-verify=false {remote}"))?;
+    assert_eq!(guest.ok(&format!("sudo podman run --rm {remote} cat /built"))?, "built");
+    Ok(())
+}
+
+/// The default network: an address of the bridge, a way out through it.
+fn bridge(guest: &Guest, image: &str) -> Result<()> {
+    let text = guest.ok(&format!("sudo podman run --rm {image} sh -c 'ip -4 addr show eth0; ip route'"))?;
+    assert!(text.contains("inet 10.88.0."), "no address of podman's bridge:\n{text}");
+    assert!(text.contains("default via 10.88.0.1"), "no default route:\n{text}");
+    assert_eq!(guest.status(&format!("sudo podman run --rm {image} sh -c 'exit 42'"))?, 42);
+    Ok(())
+}
+
+/// The limits are in the cgroup and are enforced.
+fn limits(guest: &Guest, image: &str) -> Result<()> {
+    let run = |options: &str, command: &str| format!("sudo podman run --rm {options} {image} {command}");
+    let files = guest.ok(&run(
+        "--memory 64m --pids-limit 7 --cpus 0.5",
+        "sh -c 'cd /sys/fs/cgroup && cat memory.max pids.max cpu.max'",
+    ))?;
+    assert_eq!(files.lines().collect::<Vec<_>>(), ["67108864", "7", "50000 100000"]);
+
+    let take_100_mib = "dd if=/dev/zero of=/dev/null bs=100M count=1";
+    let status = guest.status(&run("--memory 64m", take_100_mib))?;
+    assert_eq!(status, 137, "a process of 100 MiB under --memory 64m was not killed");
+    let status = guest.status(&run("--memory 200m", take_100_mib))?;
+    assert_eq!(status, 0, "a process of 100 MiB does not run under --memory 200m");
+
+    let nine_processes = "sh -c 'for n in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait'";
+    assert_ne!(guest.status(&run("--pids-limit 7", nine_processes))?, 0, "nine processes under --pids-limit 7");
+    assert_eq!(guest.status(&run("--pids-limit 70", nine_processes))?, 0, "nine processes under --pids-limit 70");
+    Ok(())
+}
+
+/// A bind mount and a named volume.
+fn mounts(guest: &Guest, image: &str) -> Result<()> {
+    guest.ok("mkdir -p /tmp/bind && echo guest > /tmp/bind/from-guest")?;
+    let text = guest.ok(&format!(
+        "sudo podman run --rm -v /tmp/bind:/bind {image} sh -c 'cat /bind/from-guest; echo container > /bind/back'"
+    ))?;
+    assert_eq!(text, "guest");
+    assert_eq!(guest.ok("cat /tmp/bind/back")?, "container");
+
+    guest.ok("sudo podman volume create kept")?;
+    guest.ok(&format!("sudo podman run --rm -v kept:/v {image} sh -c 'echo first > /v/file'"))?;
+    assert_eq!(guest.ok(&format!("sudo podman run --rm -v kept:/v {image} cat /v/file"))?, "first");
+    Ok(())
+}
+
+/// Two containers of one network find each other by name.
+fn names(guest: &Guest, image: &str) -> Result<()> {
+    guest.ok("sudo podman network create pair")?;
+    guest.ok(&format!(
+        "sudo podman run -d --name server --network pair {image} \
+         sh -c 'mkdir /www && echo served > /www/index.html && exec httpd -f -p 80 -h /www'"
+    ))?;
+    let fetch = "for n in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://server/ && exit; sleep 1; done; exit 1";
+    assert_eq!(guest.ok(&format!("sudo podman run --rm --network pair {image} sh -c '{fetch}'"))?, "served");
+    let status = guest.status(&format!("sudo podman run --rm --network pair {image} nslookup nobody.dns.podman"))?;
+    assert_ne!(status, 0, "a name that nobody has is found");
+    guest.ok("sudo podman rm -f -t 0 server")?;
+    Ok(())
+}
+
+/// A published port is reached from outside the guest, through `port` of the host.
+fn publish(guest: &Guest, image: &str, port: u16) -> Result<()> {
+    guest.ok(&format!(
+        "sudo podman run -d --name published -p 8080:80 {image} \
+         sh -c 'mkdir /www && echo outside > /www/index.html && exec httpd -f -p 80 -h /www'"
+    ))?;
+    let end = Instant::now() + Duration::from_secs(120);
+    loop {
+        match http_get(port) {
+            Ok(text) if text.ends_with("outside\n") => return Ok(()),
+            result if Instant::now() > end => {
+                return Err(guest.failure(format_args!("the published port answers {result:?}")));
+            }
+            _ => std::thread::sleep(Duration::from_millis(500)),
+        }
+    }
+}
+
+fn http_get(port: u16) -> Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connecting")?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}

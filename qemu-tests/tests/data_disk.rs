@@ -1,0 +1,119 @@
+//! The data disk: images, volumes and the SSH host key stay, on every bus, on a whole disk and on a partition, over a reboot
+//! and a power cut. Without it they do not.
+
+use anyhow::Result;
+use qemu_tests::{Guest, host, machine};
+use std::path::{Path, PathBuf};
+use vm::disk::{create_data_disk, format_ext4};
+use vm::{Bus, Disk, DiskFormat};
+
+const SIZE: u64 = 1 << 30;
+const FIRST_PARTITION: u64 = 1 << 20;
+
+#[test]
+fn whole_disk() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("disk.raw");
+    create_data_disk(&path, SIZE, contract::DEFAULT_DATA_LABEL)?;
+    keeps_everything("whole_disk", &path, ["/dev/sda", "/dev/vda", "/dev/nvme0n1"])
+}
+
+#[test]
+fn partition() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = partitioned(folder.path())?;
+    keeps_everything("partition", &path, ["/dev/sda1", "/dev/vda1", "/dev/nvme0n1p1"])
+}
+
+/// A disk with one GPT partition up to the backup table.
+fn partitioned(folder: &Path) -> Result<PathBuf> {
+    let (path, content) = (folder.join("disk.raw"), folder.join("partition.raw"));
+    std::fs::File::create(&content)?.set_len(SIZE - 2 * FIRST_PARTITION)?;
+    format_ext4(&content, contract::DEFAULT_DATA_LABEL, 0)?;
+    std::fs::File::create(&path)?.set_len(SIZE)?;
+    let last_sector = (SIZE - FIRST_PARTITION) / 512 - 1;
+    let partition = format!("1:{}:{last_sector}", FIRST_PARTITION / 512);
+    host("sgdisk", |command| command.args(["-n", &partition]).arg(&path))?;
+    host("dd", |command| {
+        command.arg(format!("if={}", content.display())).arg(format!("of={}", path.display()));
+        command.args(["bs=1M", "seek=1", "conv=notrunc,sparse"])
+    })?;
+    std::fs::remove_file(content)?;
+    Ok(path)
+}
+
+fn boot(name: &str, path: &Path, bus: Bus) -> Result<Guest> {
+    let mut machine = machine()?;
+    machine.disks.push(Disk { path: path.into(), format: DiskFormat::Raw, bus });
+    Guest::boot(name, machine)
+}
+
+/// Four boots: made on IDE, still there after a reboot; after a power cut on virtio, and after another on NVMe.
+fn keeps_everything(name: &str, path: &Path, devices: [&str; 3]) -> Result<()> {
+    let mut guest = boot(&format!("{name}_ide"), path, Bus::Ide)?;
+    uses(&guest, devices[0])?;
+    let image = guest.make_busybox_image()?;
+    write_volume(&guest, image, "reboot")?;
+    let host_key = guest.host_key()?;
+    guest.reboot()?;
+    keeps(&guest, image, &host_key, &["reboot"])?;
+
+    write_volume(&guest, image, "cut")?;
+    guest.ok("sync")?;
+    guest.kill()?;
+    let guest = boot(&format!("{name}_virtio"), path, Bus::Virtio)?;
+    uses(&guest, devices[1])?;
+    keeps(&guest, image, &host_key, &["reboot", "cut"])?;
+
+    // Cut while a container runs and writes.
+    guest.ok(&format!(
+        "sudo podman run -d --name busy -v kept:/v {image} sh -c 'while :; do date > /v/now; sync; done'"
+    ))?;
+    guest.kill()?;
+    let guest = boot(&format!("{name}_nvme"), path, Bus::Nvme)?;
+    uses(&guest, devices[2])?;
+    keeps(&guest, image, &host_key, &["reboot", "cut"])?;
+    assert_eq!(guest.ok("sudo podman ps -a --format '{{.Names}}'")?, "busy");
+    assert_eq!(guest.ok("sudo podman ps -q")?, "", "a container counts as running after a power cut");
+    guest.power_off()
+}
+
+fn write_volume(guest: &Guest, image: &str, file: &str) -> Result<()> {
+    guest.ok(&format!("sudo podman run --rm -v kept:/v {image} sh -c 'echo {file} > /v/{file}'"))?;
+    Ok(())
+}
+
+fn uses(guest: &Guest, device: &str) -> Result<()> {
+    let state = guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?;
+    assert_eq!(state, format!("device {device}"));
+    for folder in contract::paths::PERSISTED {
+        let text = guest.ok(&format!("awk '$2 == \"{folder}\" {{ print $1 }}' /proc/mounts"))?;
+        assert_eq!(text, device, "{folder} does not come from the data disk");
+    }
+    Ok(())
+}
+
+fn keeps(guest: &Guest, image: &str, host_key: &str, files: &[&str]) -> Result<()> {
+    assert_eq!(guest.host_key()?, host_key, "another SSH host key");
+    assert!(guest.has_busybox_image()?, "the image is gone");
+    for file in files {
+        let text = guest.ok(&format!("sudo podman run --rm -v kept:/v {image} cat /v/{file}"))?;
+        assert_eq!(&text, file, "content of the volume");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_stays_without_it() -> Result<()> {
+    let mut guest = Guest::boot("without_data_disk", machine()?)?;
+    let state = guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?;
+    assert!(state.starts_with("none "), "{state}");
+    let image = guest.make_busybox_image()?;
+    write_volume(&guest, image, "gone")?;
+    let host_key = guest.host_key()?;
+    guest.reboot()?;
+    assert_ne!(guest.host_key()?, host_key, "the SSH host key is part of the image");
+    assert!(!guest.has_busybox_image()?, "an image outlived a reboot in RAM");
+    assert_ne!(guest.status("sudo podman volume exists kept")?, 0, "a volume outlived a reboot in RAM");
+    Ok(())
+}

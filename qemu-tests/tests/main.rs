@@ -1,0 +1,9 @@
+//! Boot tests, one file per subject. `cargo xtask test` builds the image they test and names it in `MKDISTRO_TEST_ISO`.
+
+mod access;
+mod boot_media;
+mod containers;
+mod data_disk;
+mod foreign_disks;
+mod output;
+mod shutdown;
