@@ -187,7 +187,7 @@ fn problems_name_file_and_way_out() {
 fn key_rings_are_checked() {
     assert!(Keyring::parse(b"").is_err());
     assert!(Keyring::parse(b"not a key").is_err());
-    assert!(Keyring::parse(key().armoured()[..300].as_bytes()).is_err());
+    assert!(Keyring::parse(&key().armoured().as_bytes()[..300]).is_err());
     let shipped =
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../packages/debian-archive-keyring.asc")).unwrap();
     Keyring::parse(&shipped).unwrap();

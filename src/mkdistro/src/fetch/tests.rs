@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::*;
 use crate::archive::mirrors::Mirrors;
@@ -11,7 +12,8 @@ const PODMAN: &str = "pool/main/podman_5.4.2-1_amd64.deb";
 
 /// A large podman, so that downloads can break in the middle.
 fn big() -> Vec<u8> {
-    (0..3_000_000_u32).map(|index| (index % 251) as u8).collect()
+    static BIG: OnceLock<Vec<u8>> = OnceLock::new();
+    BIG.get_or_init(|| (0..3_000_000_u32).map(|index| (index % 251) as u8).collect()).clone()
 }
 
 /// A locked project; the lock is written, as it is in a build.
@@ -122,7 +124,7 @@ fn tampered_file_is_refused_and_named_by_line() {
             server.url
         )
     );
-    assert!(failed.hint.contains("mkdistro lock --update podman"));
+    assert!(failed.hint.contains("mkdistro lock --update"));
     let cache = Cache::open(dir.path()).unwrap();
     assert!(!cache.path(&wanted).exists());
     // A good mirror behind it saves the build.
