@@ -8,7 +8,7 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// Reads `Sat, 12 Sep 2026 07:55:41 UTC`.
 pub fn parse_release(text: &str) -> Option<u64> {
     let text = text.trim();
-    let text = text.split_once(',').map_or(text, |(_weekday, rest)| rest);
+    let text = text.split_once(',').filter(|(weekday, _)| weekday.len() == 3).map_or(text, |(_, rest)| rest);
     let words: Vec<&str> = text.split_whitespace().collect();
     let &[day, month, year, time, zone] = words.as_slice() else { return None };
     if !matches!(zone, "UTC" | "GMT" | "Z" | "+0000") {

@@ -192,20 +192,20 @@ fn issuer(signature: &Signature) -> String {
     fingerprint.or_else(key_id).unwrap_or_else(|| "an unnamed key".to_owned())
 }
 
-/// Each armoured block, or the whole if it is binary. Text in front of a block is for people.
+/// Each armoured block, or the whole if it is binary. Text between blocks is for people.
 fn armoured_blocks(bytes: &[u8]) -> Vec<&[u8]> {
-    const BEGIN: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
-    let starts: Vec<usize> = bytes
-        .windows(BEGIN.len())
-        .enumerate()
-        .filter(|(index, window)| *window == BEGIN && (*index == 0 || bytes.get(index - 1) == Some(&b'\n')))
-        .map(|(index, _)| index)
-        .collect();
-    if starts.is_empty() {
-        return vec![bytes];
+    const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
+    let Ok(mut text) = std::str::from_utf8(bytes) else { return vec![bytes] };
+    let mut blocks = Vec::new();
+    while let Some(start) = text.find(BEGIN) {
+        let end =
+            text.get(start..).and_then(|rest| rest.find(END)).map_or(text.len(), |length| start + length + END.len());
+        let (block, rest) = text.split_at(end);
+        blocks.push(block.get(start..).unwrap_or_default().as_bytes());
+        text = rest;
     }
-    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
-    starts.iter().zip(ends).filter_map(|(start, end)| bytes.get(*start..end)).collect()
+    if blocks.is_empty() { vec![bytes] } else { blocks }
 }
 
 /// The parts of a key that may sign documents.

@@ -31,7 +31,12 @@ pub fn from_env(url: &str, env: Env<'_>) -> Option<String> {
     if is_direct(&host, env) {
         return None;
     }
-    names.iter().find_map(|name| env(name).filter(|value| !value.is_empty()))
+    names.iter().find_map(|name| env(name).filter(|value| !value.is_empty())).map(with_scheme)
+}
+
+/// `host:port` alone means an HTTP proxy.
+fn with_scheme(proxy: String) -> String {
+    if proxy.contains("://") { proxy } else { format!("http://{proxy}") }
 }
 
 /// The proxy for a URL of apt's configuration: `Acquire::http::Proxy::HOST`, `Acquire::http::Proxy`, the same of http for
@@ -46,7 +51,7 @@ pub fn from_apt(url: &str, options: &BTreeMap<String, String>, env: Env<'_>) -> 
     ];
     match names.iter().find_map(|name| options.get(name)) {
         Some(value) if value.is_empty() || value == "DIRECT" || value == "false" => None,
-        Some(value) if !is_direct(&host, env) => Some(value.clone()),
+        Some(value) if !is_direct(&host, env) => Some(with_scheme(value.clone())),
         Some(_) => None,
         None => from_env(url, env),
     }
@@ -80,9 +85,11 @@ mod tests {
 
     #[test]
     fn environment_as_curl_reads_it() {
-        let cases: &[(&str, &[(&str, &str)], Option<&str>)] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: &[Case<'_>] = &[
             ("http://a.test/", &[], None),
             ("http://a.test/", &[("http_proxy", "http://p:1")], Some("http://p:1")),
+            ("http://a.test/", &[("http_proxy", "p:1")], Some("http://p:1")),
             ("http://a.test/", &[("HTTP_PROXY", "http://p:1")], None),
             ("http://a.test/", &[("https_proxy", "http://p:1")], None),
             ("https://a.test/", &[("HTTPS_PROXY", "http://p:1")], Some("http://p:1")),

@@ -141,7 +141,7 @@ impl Fetcher {
         for mirror in mirrors {
             for path in &object.paths {
                 let url = format!("{}/{path}", mirror.base);
-                match self.from_mirror(mirror, path, object, &mut part, progress) {
+                match self.ask_mirror(mirror, path, object, &mut part, progress) {
                     Ok(()) => return Ok(self.cache.keep(part, object.sha256)?),
                     Err(Attempt::Local(error)) => return Err(Failure::Local(error)),
                     Err(Attempt::Mismatch { got, bytes }) => {
@@ -158,7 +158,7 @@ impl Fetcher {
         Err(mismatch.unwrap_or(Failure::Unavailable { tried, missing: all_missing }))
     }
 
-    fn from_mirror(
+    fn ask_mirror(
         &self,
         mirror: &Mirror,
         path: &str,

@@ -107,7 +107,7 @@ fn report(locked: &Locked, failures: Vec<(&LockedPackage, Failure)>) -> anyhow::
             Failure::Mismatch { url, got, bytes } => {
                 verify.push(mismatch(locked, package, &url, &got, bytes));
                 let cause = if bytes == 0 { "the server sent nothing" } else { "the mirror has another file" };
-                hints.0 = format!("{cause}; run again, try another mirror, or \"mkdistro lock --update {name}\"");
+                hints.0 = format!("{cause}; run again, try another mirror, or \"mkdistro lock --update\"");
             }
             Failure::Offline => offline.push(format!("{name} {version}")),
             Failure::Unavailable { tried, missing } => {

@@ -286,4 +286,4 @@ fn is_sha256(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
