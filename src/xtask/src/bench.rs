@@ -65,12 +65,10 @@ fn figure(line: &str, memory_mib: u32) -> Option<Figure> {
     let (name, value) = line.rsplit_once(' ')?;
     let unit = match name {
         _ if name.contains("seconds") => "s",
-        _ if name.contains("mem") => "",
+        "mem-available" => "KiB",
         _ => return None,
     };
-    // `432MiB` or `432M`: the digits.
-    let digits = value.trim_end_matches(|c: char| !c.is_ascii_digit());
-    Some((format!("-m {memory_mib}: {name}"), digits.parse().ok()?, unit))
+    Some((format!("-m {memory_mib}: {name}"), value.parse().ok()?, unit))
 }
 
 fn keep(folder: &Path, figures: &[Figure]) -> Result<()> {
@@ -96,7 +94,7 @@ mod tests {
     fn figures() {
         let expected = Some(("-m 512: READY, seconds since kernel start".to_string(), 12.5, "s"));
         assert_eq!(figure("READY, seconds since kernel start 12.5", 512), expected);
-        assert_eq!(figure("mem-available 432M", 128), Some(("-m 128: mem-available".to_string(), 432.0, "")));
+        assert_eq!(figure("mem-available 432100", 128), Some(("-m 128: mem-available".to_string(), 432_100.0, "KiB")));
         assert_eq!(figure("ip 10.0.2.15", 512), None);
     }
 }
