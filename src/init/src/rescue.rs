@@ -12,7 +12,7 @@ use crate::reap::{self, Reaped};
 use crate::service::process::{self, NotStarted};
 use crate::shutdown::Leave;
 use crate::signals::Signals;
-use crate::sys;
+use crate::{sys, unmount};
 
 const SHELL: &str = "/bin/sh";
 /// A shell that ended sooner had no terminal to read from; nobody left it.
@@ -58,21 +58,26 @@ pub(crate) fn run(reason: &str, signals: &Signals) -> Outcome {
         if let Some(leave) = signals.take() {
             return Outcome::Leave(leave);
         }
-        while let Reaped::Ended(pid, _) = reap::next() {
-            let count = shells.len();
-            shells.retain(|&shell| shell != pid);
-            if shells.len() < count && console::now_ms().saturating_sub(started_ms) >= LEFT_MS {
-                close(&shells);
-                shells.clear();
-            }
-        }
+        reap_until_left(&mut shells, started_ms);
     }
     console::say("going on");
     Outcome::GoOn
 }
 
+/// Reaps, and forgets shells that have ended; when one was left by its user, all of them.
+fn reap_until_left(shells: &mut Vec<i32>, started_ms: u64) {
+    while let Reaped::Ended(pid, _) = reap::next() {
+        let count = shells.len();
+        shells.retain(|&shell| shell != pid);
+        if shells.len() < count && console::now_ms().saturating_sub(started_ms) >= LEFT_MS {
+            close(shells);
+            shells.clear();
+        }
+    }
+}
+
 /// Ends shells with all they have started.
-pub(crate) fn close(shells: &[i32]) {
+fn close(shells: &[i32]) {
     for &shell in shells {
         let _ = sys::kill(-shell, libc::SIGKILL);
     }
@@ -83,9 +88,10 @@ pub(crate) fn close(shells: &[i32]) {
 /// shell (in the initramfs) the reason stays for a minute.
 pub(crate) fn last_resort(reason: &str) -> ! {
     console::say(reason);
+    let started_ms = console::now_ms();
     let mut shells = Vec::new();
     if std::path::Path::new(SHELL).exists() {
-        console::say("init cannot go on; a rescue shell follows, the machine restarts when it is left");
+        console::say("init cannot go on; a rescue shell follows, `exit` restarts the machine, `poweroff -f` ends it");
         shells = start(&console::usable());
     }
     if shells.is_empty() {
@@ -94,12 +100,11 @@ pub(crate) fn last_resort(reason: &str) -> ! {
         std::thread::sleep(Duration::from_secs(READ_SECS));
     }
     while !shells.is_empty() {
-        while let Reaped::Ended(pid, _) = reap::next() {
-            shells.retain(|&shell| shell != pid);
-        }
+        reap_until_left(&mut shells, started_ms);
         std::thread::sleep(Duration::from_millis(200));
     }
     rustix::fs::sync();
+    unmount::all();
     console::say("restarting");
     console::drain();
     loop {
