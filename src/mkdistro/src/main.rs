@@ -1,2 +1,7 @@
-//! Stub.
-fn main() {}
+//! The command line of mkdistro.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mkdistro::cli::main()
+}

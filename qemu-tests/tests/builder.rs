@@ -1,0 +1,211 @@
+//! What `mkdistro build` does when something is wrong, on the real project and its real packages: every failure has its
+//! exit code, names what is wrong, and leaves no output behind; and twice the same input gives the same bytes.
+//!
+//! No guest is started. The packages come from the cache that building the ISO under test has filled.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use contract::exit;
+use mkdistro::lock::{Lock, LockedPackage};
+use tempfile::TempDir;
+
+/// A copy of the repository's project in a folder of its own, with a fast compression.
+struct Project {
+    folder: TempDir,
+}
+
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Project {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["distro.toml", "packages", "kernel-config", "overlay"] {
+            let status = Command::new("cp").arg("-r").arg(repository().join(name)).arg(folder.path()).status().unwrap();
+            assert!(status.success());
+        }
+        let project = Self { folder };
+        project.replace("distro.toml", "zstd:19", "zstd:3");
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn replace(&self, name: &str, old: &str, new: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.contains(old), "{name} has no {old:?}");
+        fs::write(self.path(name), text.replacen(old, new, 1)).unwrap();
+    }
+
+    /// No mirror but the folder `mirror` of the project, and an empty cache.
+    fn build_from_folder(&self) -> Outcome {
+        let mirror = format!("file://{}", self.path("mirror").display());
+        let sources = format!("[sources]\nmirrors = [{mirror:?}]\nsecurity-mirrors = [{mirror:?}]\n\n[root]");
+        self.replace("distro.toml", "[root]", &sources);
+        self.build(&["--cache", self.path("cache").to_str().unwrap()])
+    }
+
+    fn build(&self, arguments: &[&str]) -> Outcome {
+        run(Command::new(program()).arg("build").args(arguments).current_dir(self.folder.path()))
+    }
+
+    fn lock(&self) -> Lock {
+        Lock::read(self.folder.path()).unwrap()
+    }
+
+    /// Fills the folder `mirror` from the cache with every locked package.
+    fn fill_mirror(&self) {
+        for package in self.lock().packages {
+            let target = self.path("mirror").join(&package.path);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(cached(&package), &target).unwrap();
+        }
+    }
+
+    #[track_caller]
+    fn assert_no_output(&self) {
+        let left: Vec<String> = fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| name.contains(".iso") || name.contains(".part"))
+            .collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+fn run(command: &mut Command) -> Outcome {
+    let output = command.output().unwrap();
+    Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Outcome {
+    #[track_caller]
+    fn assert_failed(&self, code: u8, texts: &[&str]) {
+        assert_eq!(self.code, Some(i32::from(code)), "{}", self.stderr);
+        for text in texts {
+            assert!(self.stderr.contains(text), "{text:?} is not in:\n{}", self.stderr);
+        }
+        assert_eq!(self.stdout, "");
+    }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// The release build, which `cargo xtask test` makes first.
+fn program() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let program = target.join("release/mkdistro");
+    assert!(program.exists(), "{} does not exist\nhint: run \"cargo xtask test\"", program.display());
+    program
+}
+
+fn cached(package: &LockedPackage) -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    base.join("mkdistro/sha256").join(&package.sha256[..2]).join(&package.sha256)
+}
+
+#[test]
+fn an_unknown_key_is_named_with_line_and_nearest_name() {
+    let project = Project::new();
+    project.replace("distro.toml", "[user]\n", "[user]\nautorized-keys = []\n");
+    let text = fs::read_to_string(project.path("distro.toml")).unwrap();
+    let line = text.lines().position(|line| line.starts_with("autorized")).unwrap() + 1;
+    let outcome = project.build(&[]);
+    outcome.assert_failed(exit::CONFIG, &[&format!("distro.toml:{line}:"), "autorized-keys", "authorized-keys", "hint:"]);
+    project.assert_no_output();
+}
+
+#[test]
+fn a_lock_for_other_recipes_is_refused() {
+    let project = Project::new();
+    project.replace("distro.toml", "\"sudo\"", "\"sudo\", \"xfsprogs\"");
+    project.build(&[]).assert_failed(exit::LOCK, &["packages/lock.toml", "xfsprogs", "hint:", "mkdistro lock"]);
+    project.assert_no_output();
+}
+
+#[test]
+fn a_missing_mirror_is_named_with_the_package() {
+    let project = Project::new();
+    let outcome = project.build_from_folder();
+    let package = &project.lock().packages[0];
+    outcome.assert_failed(exit::NETWORK, &[&package.name, &package.version, "file://", "hint:", "snapshot"]);
+    project.assert_no_output();
+}
+
+#[test]
+fn a_tampered_package_is_refused() {
+    let project = Project::new();
+    project.fill_mirror();
+    let package = project.lock().packages.into_iter().find(|package| package.name == "conmon").unwrap();
+    let path = project.path("mirror").join(&package.path);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let outcome = project.build_from_folder();
+    outcome.assert_failed(exit::VERIFY, &["sha256", "conmon", &package.sha256[..8], "lock.toml", "hint:"]);
+    project.assert_no_output();
+}
+
+#[test]
+fn a_truncated_package_is_refused() {
+    let project = Project::new();
+    project.fill_mirror();
+    let package = project.lock().packages.into_iter().find(|package| package.name == "conmon").unwrap();
+    let file = fs::File::options().write(true).open(project.path("mirror").join(&package.path)).unwrap();
+    file.set_len(package.size / 2).unwrap();
+    let outcome = project.build_from_folder();
+    outcome.assert_failed(exit::VERIFY, &["conmon", "hint:"]);
+    project.assert_no_output();
+}
+
+#[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    let project = Project::new();
+    fs::create_dir(project.path("small")).unwrap();
+    // A file system of 8 MB in a mount namespace of its own.
+    let script = "mount -t tmpfs -o size=8m none small && \"$0\" build --output small/out.iso; code=$?; \
+                  ls -A small; exit $code";
+    let outcome = run(Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script])
+        .arg(program())
+        .current_dir(project.folder.path()));
+    outcome.assert_failed(exit::OUTPUT, &["small/out.iso", "hint:", "disk is full"]);
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let (one, two) = (Project::new(), Project::new());
+    let build = |project: &Project, umask: &str, zone: &str, locale: &str| {
+        let script = format!("umask {umask}; exec \"$0\" build");
+        let outcome = run(Command::new("sh")
+            .args(["-c", &script])
+            .arg(program())
+            .env("TZ", zone)
+            .env("LC_ALL", locale)
+            .current_dir(project.folder.path()));
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        fs::read(project.path("out.iso")).unwrap()
+    };
+    let first = build(&one, "022", "UTC", "C");
+    // Files checked out under another umask have other modes.
+    let status = Command::new("chmod").args(["-R", "go-rwx"]).arg(two.folder.path()).status().unwrap();
+    assert!(status.success());
+    let second = build(&two, "077", "Asia/Kathmandu", "de_DE.UTF-8");
+    assert!(first == second, "the two images differ");
+}

@@ -1,0 +1,68 @@
+//! The ISO's content: boot loader, kernel, initramfs.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use formats::iso9660::{self, BootEntry, Platform};
+use formats::tree::{Kind, Node, Tree};
+
+use super::isolinux::{self, BOOT_FILES};
+use super::output;
+use crate::config::Checked;
+use crate::root::RootTree;
+
+/// The MBR code among [`BOOT_FILES`]; it goes into the system area, not among the files.
+const MBR_CODE: &str = "/usr/lib/ISOLINUX/isohdpfx.bin";
+const LOADER: &[u8] = b"isolinux/isolinux.bin";
+
+/// Writes the ISO into `file`; `path` is its final name, for messages. `mtime` is in seconds since 1970.
+pub(super) fn write(
+    checked: &Checked,
+    root: &RootTree,
+    initramfs: Bytes,
+    mtime: u32,
+    file: &File,
+    path: &Path,
+) -> Result<()> {
+    let tree = content(checked, root, initramfs)?;
+    let identity = &checked.distro.distro;
+    let options = iso9660::Options {
+        volume_id: checked.distro.volume_id(),
+        publisher: String::new(),
+        application_id: format!("{} {}", identity.name, identity.version),
+        mtime,
+        boot: vec![BootEntry {
+            platform: Platform::Bios,
+            path: LOADER.to_vec(),
+            load_blocks: 4,
+            boot_info_table: true,
+        }],
+    };
+    let mut plan = iso9660::plan(&tree, &options).context("planning the ISO")?;
+    plan.make_hybrid(&isolinux::file(&root.packages, MBR_CODE)?, LOADER).context("making the ISO bootable from USB")?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    plan.write(&mut out).map_err(|error| output::explain(error, path))?;
+    out.flush().map_err(|error| output::explain(error.into(), path))
+}
+
+fn content(checked: &Checked, root: &RootTree, initramfs: Bytes) -> Result<Tree> {
+    let mut tree = Tree::new();
+    let origin: Arc<str> = Arc::from("iso");
+    let mut put = |path: &str, content: Bytes| -> Result<()> {
+        let node = Node::new(Kind::File(content), 0o444, &origin);
+        tree.insert(path.as_bytes(), node).map_err(|reason| anyhow!("putting {path} into the ISO: {reason}"))?;
+        Ok(())
+    };
+    put("boot/vmlinuz", root.kernel.vmlinuz.clone())?;
+    put("boot/initrd.img", initramfs)?;
+    put("isolinux/isolinux.cfg", Bytes::from(isolinux::menu(checked)))?;
+    for source in BOOT_FILES.iter().filter(|source| **source != MBR_CODE) {
+        let name = source.rsplit('/').next().unwrap_or(source);
+        put(&format!("isolinux/{name}"), isolinux::file(&root.packages, source)?)?;
+    }
+    Ok(tree)
+}

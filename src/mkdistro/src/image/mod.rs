@@ -1,0 +1,105 @@
+//! Writes what boots: SquashFS root, initramfs, ISO.
+
+mod initramfs;
+mod iso;
+mod isolinux;
+mod output;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use formats::squashfs;
+use sha2::{Digest, Sha256};
+
+use crate::config::Checked;
+use crate::progress::Progress;
+use crate::root::RootTree;
+
+pub use isolinux::{BOOT_FILES, BOOT_PACKAGES};
+
+/// What was written.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The file.
+    pub path: PathBuf,
+    /// Its parts and their sizes in bytes, largest first.
+    pub parts: Vec<(String, u64)>,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// sha256, hex.
+    pub sha256: String,
+}
+
+/// Writes the ISO to `path`, which appears only when it is complete.
+///
+/// `mtime` (seconds since 1970) is the time of every file in it.
+pub fn write_iso(
+    checked: &Checked,
+    root: &RootTree,
+    path: &Path,
+    mtime: u32,
+    progress: &dyn Progress,
+) -> Result<Image> {
+    let squashfs = write_squashfs(checked, root, path, mtime, progress)?;
+    let initramfs = initramfs::build(checked, root, squashfs.clone(), mtime).context("building the initramfs")?;
+    let task = progress.start("writing the ISO", 0);
+    let part = output::Part::create(path)?;
+    iso::write(checked, root, initramfs.clone(), mtime, part.file(), path)?;
+    let sha256 = hash(part.file())?;
+    let size_bytes = part.publish()?;
+    task.finish(&megabytes(size_bytes));
+    let kernel = root.kernel.vmlinuz.len() as u64;
+    let mut parts = vec![
+        ("root (SquashFS)".to_string(), squashfs.len() as u64),
+        ("kernel".to_string(), kernel),
+        ("rest of the initramfs".to_string(), (initramfs.len() - squashfs.len()) as u64),
+        ("boot loader and ISO".to_string(), size_bytes - kernel - initramfs.len() as u64),
+    ];
+    parts.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    Ok(Image { path: path.to_path_buf(), parts, size_bytes, sha256 })
+}
+
+/// The root as SquashFS, through an unnamed temporary file beside the output, where there must be room anyway.
+fn write_squashfs(
+    checked: &Checked,
+    root: &RootTree,
+    beside: &Path,
+    mtime: u32,
+    progress: &dyn Progress,
+) -> Result<Bytes> {
+    let compression: squashfs::Compression = checked.distro.root.compression.parse()?;
+    let options = squashfs::Options { compression, mtime, ..squashfs::Options::default() };
+    let mut file = output::unnamed(beside)?;
+    let total = root.tree.iter().filter_map(|(_, node)| node.content()).map(|content| content.len() as u64).sum();
+    let task = progress.start("compressing the root", total);
+    let summary = squashfs::write(&root.tree, &options, None, &mut file, &|done, _total| task.set(done))
+        .map_err(|error| output::explain(error, beside))
+        .context("writing the SquashFS root")?;
+    task.finish(&megabytes(summary.total_bytes));
+    output::read_back(&mut file)
+}
+
+/// Megabytes with one decimal, for people.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn hash(file: &File) -> Result<String> {
+    let mut reader = file;
+    std::io::Seek::rewind(&mut reader).context("rewinding the ISO")?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = std::io::Read::read(&mut reader, &mut buffer).context("reading the ISO back")?;
+        if count == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,103 @@
+//! Opens the locked packages, keeping of each only what this build can use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use formats::tree::Tree;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use rayon::prelude::*;
+
+use crate::deb;
+use crate::fetch::Fetched;
+use crate::image;
+use crate::kernel;
+use crate::lock::LockedPackage;
+
+/// The trees of the packages, reduced to what was asked for and what could be a shared library.
+pub struct Packages {
+    /// Package name → its files, without the kernel's.
+    pub trees: BTreeMap<String, Tree>,
+    /// The kernel package.
+    pub kernel: Tree,
+}
+
+impl Packages {
+    /// Opens all packages in parallel.
+    pub fn open(fetched: &Fetched) -> Result<Self> {
+        let wanted = wanted(fetched)?;
+        // The largest first, so that one core does not end up alone with the kernel.
+        let mut list: Vec<&LockedPackage> = fetched.locked.lock.packages.iter().collect();
+        list.sort_by_key(|package| std::cmp::Reverse(package.size));
+        let opened: Vec<(String, Tree)> = list
+            .par_iter()
+            .with_max_len(1)
+            .map(|package| {
+                let file =
+                    fetched.files.get(&package.name).with_context(|| format!("{} is not fetched", package.name))?;
+                let origin: Arc<str> = Arc::from(package.name.as_str());
+                let is_kernel = package.name == fetched.locked.lock.kernel;
+                let keep = |path: &[u8]| {
+                    (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(to_path(path))
+                };
+                let opened = deb::open(file, &origin, &keep).with_context(|| format!("reading {}", file.display()))?;
+                Ok((package.name.clone(), opened.tree))
+            })
+            .collect::<Result<_>>()?;
+        let mut trees: BTreeMap<String, Tree> = opened.into_iter().collect();
+        let kernel = trees.remove(&fetched.locked.lock.kernel).context("the lock has no kernel package")?;
+        Ok(Self { trees, kernel })
+    }
+
+    /// Files of one recipe's packages whose absolute path fits a pattern: package, path, in order of the paths.
+    pub fn matching<'a>(&'a self, names: &'a [String], pattern: &str) -> Result<Vec<(&'a str, &'a [u8])>> {
+        let set = glob_set([pattern])?;
+        let mut found: Vec<(&str, &[u8])> = Vec::new();
+        for name in names {
+            let Some(tree) = self.trees.get(name) else { continue };
+            found.extend(
+                tree.iter().filter(|(path, _)| set.is_match(to_path(path))).map(|(path, _)| (name.as_str(), path)),
+            );
+        }
+        found.sort_by_key(|(_, path)| *path);
+        Ok(found)
+    }
+}
+
+fn is_library(path: &[u8]) -> bool {
+    path.starts_with(b"usr/lib") && path.windows(3).any(|part| part == b".so")
+}
+
+/// What recipes and boot loaders name, over all packages.
+fn wanted(fetched: &Fetched) -> Result<GlobSet> {
+    let mut patterns: Vec<&str> = image::BOOT_FILES.to_vec();
+    for recipe in fetched.locked.checked.recipes.values() {
+        patterns.extend(recipe.files.iter().map(String::as_str));
+        patterns.extend(recipe.rename.values().map(String::as_str));
+        patterns.extend(recipe.concat.values().map(String::as_str));
+    }
+    glob_set(patterns)
+}
+
+fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> {
+    let mut builder = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = GlobBuilder::new(&merged_usr(pattern)).literal_separator(true).build();
+        builder.add(glob.with_context(|| format!("reading the pattern {pattern:?}"))?);
+    }
+    builder.build().context("joining file patterns")
+}
+
+/// Packages are read with a merged /usr, so a pattern below /bin means /usr/bin.
+fn merged_usr(pattern: &str) -> String {
+    for folder in ["/bin/", "/sbin/", "/lib/", "/lib64/"] {
+        if pattern.starts_with(folder) {
+            return format!("/usr{pattern}");
+        }
+    }
+    pattern.to_string()
+}
+
+fn to_path(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path))
+}
