@@ -17,7 +17,8 @@ fn main() {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
 
-    let target_dir = out_dir.join("guest");
+    // Beside the profiles' folders (target/PROFILE/build/PACKAGE-HASH/out), so that all of them share one build.
+    let target_dir = out_dir.ancestors().nth(4).unwrap_or(&out_dir).join("guest");
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_string()];
     flags.extend(remaps(&workspace));
     let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
