@@ -2,6 +2,7 @@
 
 mod access;
 mod boot_media;
+mod builder;
 mod containers;
 mod data_disk;
 mod foreign_disks;

@@ -18,6 +18,9 @@ use crate::root::{RootTree, guest};
 /// Level of the small archive; it is 2 MB, so time does not matter.
 const ZSTD_LEVEL: i32 = 19;
 
+/// The shell of the root, a static program.
+const BUSYBOX: &[u8] = b"usr/bin/busybox";
+
 /// Builds it. `mtime` is in seconds since 1970.
 pub(super) fn build(checked: &Checked, root: &RootTree, squashfs: Bytes, mtime: u32) -> Result<Bytes> {
     let origin: Arc<str> = Arc::from("initramfs");
@@ -29,6 +32,11 @@ pub(super) fn build(checked: &Checked, root: &RootTree, squashfs: Bytes, mtime: 
     put(&mut second, "/dev/console", Node::new(Kind::CharDevice(5, 1), 0o600, &origin))?;
     for folder in ["/proc", "/sys", "/run"] {
         put(&mut second, folder, Node::new(Kind::Directory, 0o755, &origin))?;
+    }
+    // For the rescue shell, should the root not come up.
+    if let Some(busybox) = root.tree.lookup(BUSYBOX).and_then(Node::content) {
+        put(&mut second, "/bin/busybox", Node::new(Kind::File(busybox.clone()), 0o755, &origin))?;
+        put(&mut second, "/bin/sh", Node::new(Kind::Symlink(b"busybox".to_vec()), 0o777, &origin))?;
     }
     let settings = Bytes::from(checked.settings().encode());
     put(&mut second, paths::SETTINGS, Node::new(Kind::File(settings), 0o644, &origin))?;

@@ -45,7 +45,7 @@ pub(super) fn menu(checked: &Checked) -> String {
         ENTRIES[0].0,
     );
     for (label, title, extra) in ENTRIES {
-        let append = format!("{} {extra}", boot.command_line);
+        let append = format!("{REQUIRED_COMMAND_LINE} {} {extra}", boot.command_line);
         text.push_str(&format!(
             "LABEL {label}\n  MENU LABEL {title}\n  LINUX /boot/vmlinuz\n  INITRD /boot/initrd.img\n  APPEND {}\n",
             append.trim()
@@ -53,6 +53,10 @@ pub(super) fn menu(checked: &Checked) -> String {
     }
     text
 }
+
+/// What every boot needs: without it the kernel unpacks the initramfs into a tmpfs limited to half of the RAM it counts at
+/// that time (kernel `init/do_mounts.c`, `init_rootfs`), which at 128 MiB is less than the root.
+const REQUIRED_COMMAND_LINE: &str = "rootfstype=ramfs";
 
 /// Label, title and what is added to the kernel command line.
 const ENTRIES: [(&str, &str, &str); 4] = [
