@@ -7,7 +7,8 @@ mod check;
 mod search;
 mod superblock;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,8 +17,9 @@ use anyhow::{Context, Result};
 use contract::{cmdline, paths};
 use rustix::mount::MountFlags;
 
+use crate::console::log;
 use crate::guest::Guest;
-use crate::{console, file, modules};
+use crate::{file, modules};
 use check::Verdict;
 use search::{Found, Match, Patience};
 use superblock::Kind;
@@ -52,7 +54,7 @@ pub(crate) fn mount() -> Result<ExitCode> {
         }
         Outcome::None(reason) => format!("none {reason}"),
     };
-    console::log(&format!("data disk: {state}"));
+    log(&format!("data disk: {state}"));
     std::fs::create_dir_all(paths::RUN_DIR).with_context(|| format!("making {}", paths::RUN_DIR))?;
     file::replace(Path::new(paths::DATA_STATE), format!("{state}\n").as_bytes(), 0o644, None)?;
     Ok(ExitCode::SUCCESS)
@@ -136,10 +138,10 @@ fn mount_data(node: &Path, kind: Kind, read_only: bool) -> Result<()> {
     if !std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains(kind.driver()) {
         modules::load(kind.driver());
     }
-    let options = match kind {
-        Kind::Ext => c"errors=remount-ro",
-        Kind::Xfs => c"",
-    };
+    if read_only && let Err(error) = refuse_writes(node) {
+        log(&format!("making {} read-only: {error}", node.display()));
+    }
+    let options = mount_options(kind, read_only);
     let access = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
     let flags = MountFlags::NOATIME | MountFlags::NODEV | access;
     make_folder(paths::DATA_MOUNT)?;
@@ -153,6 +155,30 @@ fn mount_data(node: &Path, kind: Kind, read_only: bool) -> Result<()> {
         other => other,
     };
     result.with_context(|| format!("mounting {} ({}) at {}", node.display(), kind.driver(), paths::DATA_MOUNT))
+}
+
+/// A read-only mount replays the journal unless it is told not to.
+fn mount_options(kind: Kind, read_only: bool) -> &'static CStr {
+    match (kind, read_only) {
+        (Kind::Ext, false) => c"errors=remount-ro",
+        (Kind::Ext, true) => c"noload",
+        (Kind::Xfs, false) => c"",
+        (Kind::Xfs, true) => c"norecovery",
+    }
+}
+
+/// Makes the kernel refuse writes to a device until it is reset or the machine starts anew: ext4 cleans up deleted files
+/// that were still open even when it is mounted read-only, unless the device is.
+fn refuse_writes(node: &Path) -> std::io::Result<()> {
+    /// `BLKROSET`, `_IO(0x12, 93)` of the kernel's `include/uapi/linux/fs.h`.
+    const BLKROSET: libc::c_int = 0x125d;
+    let device = std::fs::File::open(node)?;
+    let read_only: libc::c_int = 1;
+    // SAFETY: the descriptor is open, and the kernel reads one int at the pointer, which outlives the call.
+    match unsafe { libc::ioctl(device.as_raw_fd(), BLKROSET as _, &raw const read_only) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 fn bind_persisted() -> Result<()> {
@@ -199,4 +225,17 @@ fn store_in_ram(guest: &Guest) -> Result<()> {
 
 fn make_folder(path: &str) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("making {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, mount_options};
+
+    #[test]
+    fn a_disk_that_must_not_be_written_keeps_its_journal() {
+        assert_eq!(mount_options(Kind::Ext, true), c"noload");
+        assert_eq!(mount_options(Kind::Xfs, true), c"norecovery");
+        assert_eq!(mount_options(Kind::Ext, false), c"errors=remount-ro");
+        assert_eq!(mount_options(Kind::Xfs, false), c"");
+    }
 }
