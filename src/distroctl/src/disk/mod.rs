@@ -116,7 +116,7 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
         }
         Verdict::Damaged(reason) => {
             guest.warn(&format!(
-                "data disk {} is DAMAGED and mounted read-only, changes are lost at power off: {reason}\n\
+                "data disk {} must not be written: {reason}; it is mounted read-only, changes are lost at power off\n\
                  hint: boot with {}=none, then repair it with \"sudo e2fsck -f {}\"",
                 node.display(),
                 cmdline::DATA,
