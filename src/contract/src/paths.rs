@@ -30,6 +30,8 @@ pub const MODULES_LOADED: &str = "/run/distro/modules-loaded";
 pub const MODULES_SERVICE: &str = "modules";
 /// One file per network interface that has a lease.
 pub const LEASE_DIR: &str = "/run/distro/net";
+/// Name servers of all leases; `/etc/resolv.conf` of the image is a link to it.
+pub const RESOLV_CONF: &str = "/run/distro/resolv.conf";
 /// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";
 
