@@ -15,19 +15,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use contract::{cmdline, paths};
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::console::log;
 use crate::guest::Guest;
-use crate::{file, modules};
+use crate::{file, modules, overlay};
 use check::Verdict;
 use search::{Found, Match, Patience};
 use superblock::Kind;
 
 /// The engine's store, the first of [`paths::PERSISTED`].
 const STORE: &str = "/var/lib/containers";
-/// RAM layer over a data disk that must not be written.
-const SHADOW: &str = "/run/distro/data-shadow";
 
 /// What became of the data disk.
 enum Outcome {
@@ -126,10 +124,8 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
         }
     };
     mount_data(&node, kind, read_only)?;
-    let attached = if read_only { shadow_persisted() } else { bind_persisted() };
-    attached.inspect_err(|_| {
-        let _ = rustix::mount::unmount(paths::DATA_MOUNT, rustix::mount::UnmountFlags::empty());
-    })?;
+    let attach = if read_only { shadow } else { bind };
+    attach_all(&paths::PERSISTED, attach, detach).inspect_err(|_| detach(paths::DATA_MOUNT))?;
     Ok(read_only)
 }
 
@@ -181,32 +177,48 @@ fn refuse_writes(node: &Path) -> std::io::Result<()> {
     }
 }
 
-fn bind_persisted() -> Result<()> {
-    for target in paths::PERSISTED {
-        let source = format!("{}{target}", paths::DATA_MOUNT);
-        make_folder(&source)?;
-        make_folder(target)?;
-        rustix::mount::mount_bind(&source, target).with_context(|| format!("mounting {source} at {target}"))?;
+/// Attaches all folders or, with the first that cannot be, none: a disk that counts as absent must not be in use.
+fn attach_all(targets: &[&str], attach: impl Fn(&str) -> Result<bool>, detach: impl Fn(&str)) -> Result<()> {
+    let mut attached = Vec::new();
+    for target in targets {
+        match attach(target) {
+            Ok(true) => attached.push(*target),
+            Ok(false) => {}
+            Err(error) => {
+                attached.iter().rev().for_each(|target| detach(target));
+                return Err(error);
+            }
+        }
     }
     Ok(())
 }
 
-/// A disk that must not be written still gives host keys and host name; changes stay in RAM.
-fn shadow_persisted() -> Result<()> {
-    for target in paths::PERSISTED.into_iter().filter(|target| *target != STORE) {
-        let source = format!("{}{target}", paths::DATA_MOUNT);
-        if !Path::new(&source).is_dir() {
-            continue;
-        }
-        let (upper, work) = (format!("{SHADOW}{target}/upper"), format!("{SHADOW}{target}/work"));
-        make_folder(&upper)?;
-        make_folder(&work)?;
-        make_folder(target)?;
-        let options = CString::new(format!("lowerdir={source},upperdir={upper},workdir={work}"))?;
-        rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str())
-            .with_context(|| format!("mounting an overlay over {source} at {target}"))?;
+/// Binds the disk's folder of this path.
+fn bind(target: &str) -> Result<bool> {
+    let source = format!("{}{target}", paths::DATA_MOUNT);
+    make_folder(&source)?;
+    make_folder(target)?;
+    rustix::mount::mount_bind(&source, target).with_context(|| format!("mounting {source} at {target}"))?;
+    Ok(true)
+}
+
+/// A disk that must not be written still gives host keys and host name; changes stay in RAM. Not the store, and not what the
+/// disk does not have: whether there was something to attach.
+fn shadow(target: &str) -> Result<bool> {
+    let source = format!("{}{target}", paths::DATA_MOUNT);
+    if target == STORE || !Path::new(&source).is_dir() {
+        return Ok(false);
     }
-    Ok(())
+    make_folder(target)?;
+    overlay::mount(Path::new(&source), Path::new(target))?;
+    Ok(true)
+}
+
+/// Lazily: what still uses it keeps it, and nobody else gets to it.
+fn detach(target: &str) {
+    if let Err(error) = rustix::mount::unmount(target, UnmountFlags::DETACH) {
+        log(&format!("unmounting {target}: {error}"));
+    }
 }
 
 /// A tmpfs for the engine's store, limited as the root's upper layer is; not if something is mounted there already.
@@ -229,7 +241,8 @@ fn make_folder(path: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, mount_options};
+    use super::{Kind, attach_all, mount_options};
+    use std::cell::RefCell;
 
     #[test]
     fn a_disk_that_must_not_be_written_keeps_its_journal() {
@@ -237,5 +250,22 @@ mod tests {
         assert_eq!(mount_options(Kind::Xfs, true), c"norecovery");
         assert_eq!(mount_options(Kind::Ext, false), c"errors=remount-ro");
         assert_eq!(mount_options(Kind::Xfs, false), c"");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_attached_takes_the_others_back() {
+        let done = RefCell::new(Vec::new());
+        let attach = |target: &str| {
+            if target == "bad" {
+                anyhow::bail!("no");
+            }
+            done.borrow_mut().push(format!("+{target}"));
+            Ok(target != "absent")
+        };
+        let detach = |target: &str| done.borrow_mut().push(format!("-{target}"));
+        assert!(attach_all(&["a", "absent", "b", "bad", "c"], attach, detach).is_err());
+        assert_eq!(done.take(), ["+a", "+absent", "+b", "-b", "-a"]);
+        assert!(attach_all(&["a", "b"], attach, detach).is_ok());
+        assert_eq!(done.take(), ["+a", "+b"]);
     }
 }
