@@ -20,7 +20,9 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32, owner: Option<u32>
         }
         file.write_all(content)
     };
-    write().with_context(|| format!("writing {}", temporary.display()))?;
+    write()
+        .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
+        .with_context(|| format!("writing {}", temporary.display()))?;
     publish(&temporary, path)
 }
 

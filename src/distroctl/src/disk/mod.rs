@@ -5,6 +5,7 @@
 mod block;
 mod check;
 mod search;
+mod seed;
 mod superblock;
 
 use std::ffi::{CStr, CString};
@@ -43,7 +44,11 @@ pub(crate) fn mount() -> Result<ExitCode> {
             use_found(&guest, &label, &found)
         }
     };
-    if !matches!(outcome, Outcome::Mounted { read_only: false, .. }) {
+    if matches!(outcome, Outcome::Mounted { read_only: false, .. }) {
+        let (sink, source) = (Path::new("/dev/urandom"), Path::new("/dev/random"));
+        seed::renew(Path::new(paths::RANDOM_SEED), sink, source)
+            .unwrap_or_else(|error| guest.warn(&format!("random seed: {error:#}")));
+    } else {
         store_in_ram(&guest).unwrap_or_else(|error| guest.warn(&format!("{error:#}")));
     }
     let state = match &outcome {
