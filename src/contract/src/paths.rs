@@ -30,6 +30,8 @@ pub const MODULES_LOADED: &str = "/run/distro/modules-loaded";
 pub const MODULES_SERVICE: &str = "modules";
 /// One file per network interface that has a lease.
 pub const LEASE_DIR: &str = "/run/distro/net";
+/// Name servers of all leases; `/etc/resolv.conf` of the image is a link to it.
+pub const RESOLV_CONF: &str = "/run/distro/resolv.conf";
 /// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";
 
@@ -45,6 +47,8 @@ pub const HOST_KEY_ED25519: &str = "/var/lib/boot2podman/etc/ssh/dropbear_ed2551
 pub const DATA_AUTHORIZED_KEYS: &str = "/var/lib/boot2podman/etc/ssh/authorized_keys";
 /// Host name kept on the data disk.
 pub const DATA_HOSTNAME: &str = "/var/lib/boot2podman/etc/hostname";
+/// Random bytes from one boot for the next, on the data disk only.
+pub const RANDOM_SEED: &str = "/var/lib/boot2podman/random-seed";
 /// The user's keys from distro.toml.
 pub const IMAGE_AUTHORIZED_KEYS: &str = "/etc/distro/authorized_keys";
 

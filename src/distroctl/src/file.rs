@@ -20,7 +20,9 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32, owner: Option<u32>
         }
         file.write_all(content)
     };
-    write().with_context(|| format!("writing {}", temporary.display()))?;
+    write()
+        .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
+        .with_context(|| format!("writing {}", temporary.display()))?;
     publish(&temporary, path)
 }
 
@@ -43,6 +45,19 @@ pub(crate) fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}", std::process::id()))
 }
 
+/// Removes what an earlier process left at its [`temporary_name`] of this path, and what stands beside that (`.pub`). What
+/// cannot be removed is left. Only for files that one process at a time writes.
+pub(crate) fn remove_leftovers(path: &Path) {
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    for entry in path.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        if rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Content of a file, at most `limit` bytes of it; `None` if there is no such file.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
@@ -62,7 +77,7 @@ pub(crate) fn first_line(path: impl AsRef<Path>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{read_limited, replace};
+    use super::{read_limited, remove_leftovers, replace, temporary_name};
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -82,5 +97,22 @@ mod tests {
     fn names_the_file_that_cannot_be_written() {
         let error = replace("/nonexistent/folder/f".as_ref(), b"", 0o600, None).unwrap_err();
         assert!(error.to_string().starts_with("writing /nonexistent/folder/.f."), "{error:#}");
+    }
+
+    #[test]
+    fn removes_what_interrupted_processes_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let names = [".key.1", ".key.22.pub", ".key.bak", ".key2.1", "key.1", "key"];
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        std::fs::write(temporary_name(&path), "").unwrap();
+        remove_leftovers(&path);
+        let mut left: Vec<String> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".key.bak", ".key2.1", "key", "key.1"]);
+        remove_leftovers("/nonexistent/folder/f".as_ref());
     }
 }

@@ -12,6 +12,7 @@ mod keys;
 mod logs;
 mod modules;
 mod network;
+mod overlay;
 mod ready;
 mod status;
 

@@ -48,10 +48,20 @@ fn describe(entry: &Path, name: &str) -> Option<Device> {
         return None;
     }
     let partition = entry.join("partition").exists();
+    if !partition && has_partitions(entry) {
+        return None;
+    }
     // The entry is a symbolic link into /sys/devices, where a partition is a folder in its disk's.
     let own = std::fs::canonicalize(entry).ok()?;
     let disk = if partition { own.parent()?.to_path_buf() } else { own };
     Some(Device { name: name.into(), partition, removable: first_line(disk.join("removable")) == "1" })
+}
+
+/// A disk with partitions holds no file system of its own, whatever an old superblock at its start says. The kernel may still
+/// be reading the partition table; that is what the signatures of [`super::superblock`] are for.
+fn has_partitions(entry: &Path) -> bool {
+    std::fs::read_dir(entry)
+        .is_ok_and(|children| children.flatten().any(|child| child.path().join("partition").exists()))
 }
 
 fn never(name: &str) -> bool {
@@ -93,10 +103,11 @@ mod tests {
         device(root, "sdc", "0", &[]);
         device(root, "nvme0c0n1", "100", &[("hidden", "1")]);
         device(root, "sdd", "100", &[]);
+        device(root, "sde", "100", &[("removable", "1")]);
         std::fs::write(root.join("devices/sdd/holders/dm-0"), "").unwrap();
         let class = root.join("class");
         let names: Vec<String> = list(&class).into_iter().map(|device| device.name).collect();
-        assert_eq!(names, ["nvme0n1p2", "nvme0n1", "vda", "sdb1", "sdb"]);
+        assert_eq!(names, ["nvme0n1p2", "vda", "sdb1", "sde"]);
         assert!(list(Path::new("/nonexistent")).is_empty());
     }
 

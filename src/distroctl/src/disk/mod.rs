@@ -5,27 +5,28 @@
 mod block;
 mod check;
 mod search;
+mod seed;
 mod superblock;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use contract::{cmdline, paths};
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
+use crate::console::log;
 use crate::guest::Guest;
-use crate::{console, file, modules};
+use crate::{file, modules, overlay};
 use check::Verdict;
 use search::{Found, Match, Patience};
 use superblock::Kind;
 
 /// The engine's store, the first of [`paths::PERSISTED`].
 const STORE: &str = "/var/lib/containers";
-/// RAM layer over a data disk that must not be written.
-const SHADOW: &str = "/run/distro/data-shadow";
 
 /// What became of the data disk.
 enum Outcome {
@@ -43,7 +44,11 @@ pub(crate) fn mount() -> Result<ExitCode> {
             use_found(&guest, &label, &found)
         }
     };
-    if !matches!(outcome, Outcome::Mounted { read_only: false, .. }) {
+    if matches!(outcome, Outcome::Mounted { read_only: false, .. }) {
+        let (sink, source) = (Path::new("/dev/urandom"), Path::new("/dev/random"));
+        seed::renew(Path::new(paths::RANDOM_SEED), sink, source)
+            .unwrap_or_else(|error| guest.warn(&format!("random seed: {error:#}")));
+    } else {
         store_in_ram(&guest).unwrap_or_else(|error| guest.warn(&format!("{error:#}")));
     }
     let state = match &outcome {
@@ -52,7 +57,7 @@ pub(crate) fn mount() -> Result<ExitCode> {
         }
         Outcome::None(reason) => format!("none {reason}"),
     };
-    console::log(&format!("data disk: {state}"));
+    log(&format!("data disk: {state}"));
     std::fs::create_dir_all(paths::RUN_DIR).with_context(|| format!("making {}", paths::RUN_DIR))?;
     file::replace(Path::new(paths::DATA_STATE), format!("{state}\n").as_bytes(), 0o644, None)?;
     Ok(ExitCode::SUCCESS)
@@ -114,7 +119,7 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
         }
         Verdict::Damaged(reason) => {
             guest.warn(&format!(
-                "data disk {} is DAMAGED and mounted read-only, changes are lost at power off: {reason}\n\
+                "data disk {} must not be written: {reason}; it is mounted read-only, changes are lost at power off\n\
                  hint: boot with {}=none, then repair it with \"sudo e2fsck -f {}\"",
                 node.display(),
                 cmdline::DATA,
@@ -124,10 +129,8 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
         }
     };
     mount_data(&node, kind, read_only)?;
-    let attached = if read_only { shadow_persisted() } else { bind_persisted() };
-    attached.inspect_err(|_| {
-        let _ = rustix::mount::unmount(paths::DATA_MOUNT, rustix::mount::UnmountFlags::empty());
-    })?;
+    let attach = if read_only { shadow } else { bind };
+    attach_all(&paths::PERSISTED, attach, detach).inspect_err(|_| detach(paths::DATA_MOUNT))?;
     Ok(read_only)
 }
 
@@ -136,10 +139,10 @@ fn mount_data(node: &Path, kind: Kind, read_only: bool) -> Result<()> {
     if !std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains(kind.driver()) {
         modules::load(kind.driver());
     }
-    let options = match kind {
-        Kind::Ext => c"errors=remount-ro",
-        Kind::Xfs => c"",
-    };
+    if read_only && let Err(error) = refuse_writes(node) {
+        log(&format!("making {} read-only: {error}", node.display()));
+    }
+    let options = mount_options(kind, read_only);
     let access = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
     let flags = MountFlags::NOATIME | MountFlags::NODEV | access;
     make_folder(paths::DATA_MOUNT)?;
@@ -155,32 +158,72 @@ fn mount_data(node: &Path, kind: Kind, read_only: bool) -> Result<()> {
     result.with_context(|| format!("mounting {} ({}) at {}", node.display(), kind.driver(), paths::DATA_MOUNT))
 }
 
-fn bind_persisted() -> Result<()> {
-    for target in paths::PERSISTED {
-        let source = format!("{}{target}", paths::DATA_MOUNT);
-        make_folder(&source)?;
-        make_folder(target)?;
-        rustix::mount::mount_bind(&source, target).with_context(|| format!("mounting {source} at {target}"))?;
+/// A read-only mount replays the journal unless it is told not to.
+fn mount_options(kind: Kind, read_only: bool) -> &'static CStr {
+    match (kind, read_only) {
+        (Kind::Ext, false) => c"errors=remount-ro",
+        (Kind::Ext, true) => c"noload",
+        (Kind::Xfs, false) => c"",
+        (Kind::Xfs, true) => c"norecovery",
+    }
+}
+
+/// Makes the kernel refuse writes to a device until it is reset or the machine starts anew: ext4 cleans up deleted files
+/// that were still open even when it is mounted read-only, unless the device is.
+fn refuse_writes(node: &Path) -> std::io::Result<()> {
+    /// `BLKROSET`, `_IO(0x12, 93)` of the kernel's `include/uapi/linux/fs.h`.
+    const BLKROSET: libc::c_int = 0x125d;
+    let device = std::fs::File::open(node)?;
+    let read_only: libc::c_int = 1;
+    // SAFETY: the descriptor is open, and the kernel reads one int at the pointer, which outlives the call.
+    match unsafe { libc::ioctl(device.as_raw_fd(), BLKROSET as _, &raw const read_only) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Attaches all folders or, with the first that cannot be, none: a disk that counts as absent must not be in use.
+fn attach_all(targets: &[&str], attach: impl Fn(&str) -> Result<bool>, detach: impl Fn(&str)) -> Result<()> {
+    let mut attached = Vec::new();
+    for target in targets {
+        match attach(target) {
+            Ok(true) => attached.push(*target),
+            Ok(false) => {}
+            Err(error) => {
+                attached.iter().rev().for_each(|target| detach(target));
+                return Err(error);
+            }
+        }
     }
     Ok(())
 }
 
-/// A disk that must not be written still gives host keys and host name; changes stay in RAM.
-fn shadow_persisted() -> Result<()> {
-    for target in paths::PERSISTED.into_iter().filter(|target| *target != STORE) {
-        let source = format!("{}{target}", paths::DATA_MOUNT);
-        if !Path::new(&source).is_dir() {
-            continue;
-        }
-        let (upper, work) = (format!("{SHADOW}{target}/upper"), format!("{SHADOW}{target}/work"));
-        make_folder(&upper)?;
-        make_folder(&work)?;
-        make_folder(target)?;
-        let options = CString::new(format!("lowerdir={source},upperdir={upper},workdir={work}"))?;
-        rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str())
-            .with_context(|| format!("mounting an overlay over {source} at {target}"))?;
+/// Binds the disk's folder of this path.
+fn bind(target: &str) -> Result<bool> {
+    let source = format!("{}{target}", paths::DATA_MOUNT);
+    make_folder(&source)?;
+    make_folder(target)?;
+    rustix::mount::mount_bind(&source, target).with_context(|| format!("mounting {source} at {target}"))?;
+    Ok(true)
+}
+
+/// A disk that must not be written still gives host keys and host name; changes stay in RAM. Not the store, and not what the
+/// disk does not have: whether there was something to attach.
+fn shadow(target: &str) -> Result<bool> {
+    let source = format!("{}{target}", paths::DATA_MOUNT);
+    if target == STORE || !Path::new(&source).is_dir() {
+        return Ok(false);
     }
-    Ok(())
+    make_folder(target)?;
+    overlay::mount(Path::new(&source), Path::new(target))?;
+    Ok(true)
+}
+
+/// Lazily: what still uses it keeps it, and nobody else gets to it.
+fn detach(target: &str) {
+    if let Err(error) = rustix::mount::unmount(target, UnmountFlags::DETACH) {
+        log(&format!("unmounting {target}: {error}"));
+    }
 }
 
 /// A tmpfs for the engine's store, limited as the root's upper layer is; not if something is mounted there already.
@@ -199,4 +242,35 @@ fn store_in_ram(guest: &Guest) -> Result<()> {
 
 fn make_folder(path: &str) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("making {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, attach_all, mount_options};
+    use std::cell::RefCell;
+
+    #[test]
+    fn a_disk_that_must_not_be_written_keeps_its_journal() {
+        assert_eq!(mount_options(Kind::Ext, true), c"noload");
+        assert_eq!(mount_options(Kind::Xfs, true), c"norecovery");
+        assert_eq!(mount_options(Kind::Ext, false), c"errors=remount-ro");
+        assert_eq!(mount_options(Kind::Xfs, false), c"");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_attached_takes_the_others_back() {
+        let done = RefCell::new(Vec::new());
+        let attach = |target: &str| {
+            if target == "bad" {
+                anyhow::bail!("no");
+            }
+            done.borrow_mut().push(format!("+{target}"));
+            Ok(target != "absent")
+        };
+        let detach = |target: &str| done.borrow_mut().push(format!("-{target}"));
+        assert!(attach_all(&["a", "absent", "b", "bad", "c"], attach, detach).is_err());
+        assert_eq!(done.take(), ["+a", "+absent", "+b", "-b", "-a"]);
+        assert!(attach_all(&["a", "b"], attach, detach).is_ok());
+        assert_eq!(done.take(), ["+a", "+b"]);
+    }
 }

@@ -130,7 +130,7 @@ fn look(label: &[u8], failed: &mut BTreeSet<String>) -> Found {
         if failed.contains(&device.name) {
             continue;
         }
-        match File::open(device.node()).and_then(read) {
+        match File::open(device.node()).and_then(|node| read(node, device.partition)) {
             Ok(Some(file_system)) if file_system.is_labelled(label) => {
                 found.matches.push(Match { device, file_system })
             }

@@ -2,11 +2,31 @@
 //!
 //! ext2/3/4: kernel `Documentation/filesystems/ext4/super.rst`; the superblock is at byte 1024, little-endian.
 //! XFS: "XFS Algorithms & Data Structures", chapter "Superblocks"; at byte 0, big-endian.
+//!
+//! A superblock alone does not prove that the file system is still there: who formats a disk anew need not clear what he does
+//! not use. So what begins with another owner's signature is not ours. `mke2fs` and `mkfs.xfs` clear all of these places.
 
 use std::io::{ErrorKind, Read};
 
-/// Bytes that hold every superblock we know: the ext one ends at 1024 + 1024.
-const HEAD_BYTES: u64 = 2048;
+/// Bytes that hold every superblock and signature we know: the last one ends at 4096 + 4.
+const HEAD_BYTES: u64 = 4100;
+
+/// Signatures of what uses a whole device for itself: byte offset and bytes.
+const FOREIGN: [(usize, &[u8]); 7] = [
+    // Partition table (UEFI specification, "GPT Header").
+    (512, b"EFI PART"),
+    (4096, b"EFI PART"),
+    // Physical volume of LVM, in the first or, as it is made today, the second sector.
+    (0, b"LABELONE"),
+    (512, b"LABELONE"),
+    // "LUKS1 On-Disk Format" and "LUKS2 On-Disk Format".
+    (0, b"LUKS\xba\xbe"),
+    // Member of a RAID of md with metadata 1.1 or 1.2 (kernel `include/uapi/linux/raid/md_p.h`, `MD_SB_MAGIC`).
+    (0, &0xa92b_4efc_u32.to_le_bytes()),
+    (4096, &0xa92b_4efc_u32.to_le_bytes()),
+];
+/// What a partition table of the PC ends with. The first sector of a partition may have it too, as that of a boot loader.
+const MBR: (usize, &[u8]) = (510, b"\x55\xaa");
 
 /// File-system kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +67,21 @@ impl FileSystem {
 }
 
 /// Reads the start of a device. A device that ends early holds no file system of ours.
-pub(crate) fn read(device: impl Read) -> std::io::Result<Option<FileSystem>> {
+pub(crate) fn read(device: impl Read, partition: bool) -> std::io::Result<Option<FileSystem>> {
     let mut head = Vec::new();
     match device.take(HEAD_BYTES).read_to_end(&mut head) {
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
-        _ => Ok(recognize(&head)),
+        _ => Ok(recognize(&head, partition)),
     }
 }
 
 /// The file system whose superblock is in the first bytes of a device. XFS first: it is at the very start, where a later
 /// `mke2fs` clears it, while `mkfs.xfs` may leave an old ext superblock behind in what was free.
-pub(crate) fn recognize(head: &[u8]) -> Option<FileSystem> {
+pub(crate) fn recognize(head: &[u8], partition: bool) -> Option<FileSystem> {
+    let has = |(offset, bytes): (usize, &[u8])| head.get(offset..).is_some_and(|rest| rest.starts_with(bytes));
+    if FOREIGN.into_iter().any(has) || (!partition && has(MBR)) {
+        return None;
+    }
     xfs(head).or_else(|| ext(head.get(1024..2048)?))
 }
 
@@ -100,11 +124,19 @@ fn text(padded: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FileSystem, Kind, read, recognize};
+    use super::{FileSystem, Kind, read};
     use std::process::Command;
 
+    /// As a whole disk, which is never more than as a partition.
+    fn recognize(head: &[u8]) -> Option<FileSystem> {
+        super::recognize(head, false)
+    }
+
     fn formatted(program: &str, arguments: &[&str], size_bytes: u64) -> Vec<u8> {
-        let file = tempfile::NamedTempFile::new().unwrap();
+        format(tempfile::NamedTempFile::new().unwrap(), program, arguments, size_bytes)
+    }
+
+    fn format(file: tempfile::NamedTempFile, program: &str, arguments: &[&str], size_bytes: u64) -> Vec<u8> {
         file.as_file().set_len(size_bytes).unwrap();
         let output = Command::new(program)
             .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
@@ -114,7 +146,7 @@ mod tests {
             .unwrap_or_else(|error| panic!("{program}: {error} (packages e2fsprogs, xfsprogs)"));
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
         let mut head = std::fs::read(file.path()).unwrap();
-        head.truncate(4096);
+        head.truncate(8192);
         head
     }
 
@@ -131,7 +163,7 @@ mod tests {
         for kind in ["ext2", "ext3", "ext4"] {
             let head = ext(&["-t", kind, "-L", "boot2podman-data"]);
             assert_eq!(recognize(&head), found(Kind::Ext, "boot2podman-data"), "{kind}");
-            assert_eq!(read(&head[..]).unwrap(), found(Kind::Ext, "boot2podman-data"));
+            assert_eq!(read(&head[..], false).unwrap(), found(Kind::Ext, "boot2podman-data"));
         }
         assert_eq!(recognize(&ext(&["-t", "ext4", "-b", "4096"])), found(Kind::Ext, ""));
         let head = formatted("mkfs.xfs", &["-q", "-f", "-L", "b2p-data"], 320 << 20);
@@ -149,6 +181,45 @@ mod tests {
     }
 
     #[test]
+    fn an_old_superblock_on_a_foreign_disk_is_nothing() {
+        let ours = found(Kind::Ext, "boot2podman-data");
+        let head = ext(&["-t", "ext4", "-L", "boot2podman-data"]);
+        let with = |offset: usize, bytes: &[u8]| {
+            let mut head = head.clone();
+            head[offset..offset + bytes.len()].copy_from_slice(bytes);
+            head
+        };
+        // One Linux partition from sector 2048 on, as sfdisk writes it: only this, the rest of the disk stays.
+        let mut table = [0; 66];
+        table[..16].copy_from_slice(&[0, 0x20, 0x21, 0, 0x83, 0x45, 4, 1, 0, 8, 0, 0, 0, 0x38, 0, 0]);
+        table[64..].copy_from_slice(&[0x55, 0xaa]);
+        let partitioned = with(446, &table);
+        assert_eq!(recognize(&partitioned), None);
+        assert_eq!(super::recognize(&partitioned, true), ours, "a boot loader in a partition");
+        for (offset, bytes) in super::FOREIGN {
+            for partition in [false, true] {
+                assert_eq!(super::recognize(&with(offset, bytes), partition), None, "{bytes:?} at {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn making_a_file_system_clears_what_was_there() {
+        for (program, arguments, size_bytes) in
+            [("mke2fs", &["-q", "-F", "-L", "x"][..], 8 << 20), ("mkfs.xfs", &["-q", "-f", "-L", "x"], 320 << 20)]
+        {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let mut old = vec![0; 8192];
+            for (offset, bytes) in super::FOREIGN.into_iter().chain([super::MBR]) {
+                old[offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            std::fs::write(file.path(), old).unwrap();
+            let head = format(file, program, arguments, size_bytes);
+            assert_eq!(recognize(&head).map(|found| found.label), Some(b"x".to_vec()), "{program}");
+        }
+    }
+
+    #[test]
     fn a_journal_device_is_no_file_system() {
         assert_eq!(recognize(&ext(&["-O", "journal_dev", "-b", "4096", "-L", "x"])), None);
     }
@@ -157,7 +228,7 @@ mod tests {
     fn truncated_and_garbage_devices_are_nothing() {
         let head = ext(&["-t", "ext4", "-L", "x"]);
         for length in 0..2048 {
-            assert_eq!(read(&head[..length]).unwrap(), None, "{length} bytes");
+            assert_eq!(read(&head[..length], true).unwrap(), None, "{length} bytes");
         }
         assert_eq!(recognize(&[0; 4096]), None);
         assert_eq!(recognize(&[0xff; 4096]), None);

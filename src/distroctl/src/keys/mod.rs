@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     if let Err(error) = &authorized {
         guest.warn(&format!("authorized keys: {error:#}"));
     }
-    host::ensure(Path::new(paths::HOST_KEY_ED25519))?;
+    host::ensure(&guest, Path::new(paths::HOST_KEY_ED25519))?;
     Ok(if authorized.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let stop = signals::stop_requests().context("installing signal handlers")?;
     let events = LinkEvents::open().context("listening for network interfaces")?;
     let script = install_script()?;
+    script::publish_name_servers().unwrap_or_else(|error| log(&format!("{error:#}")));
     let mut clients: Vec<Client> = Vec::new();
     rescan(&mut clients);
     loop {

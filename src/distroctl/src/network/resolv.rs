@@ -1,11 +1,49 @@
 //! `/etc/resolv.conf` from the leases of all interfaces (resolv.conf(5)).
 
+use std::path::Path;
+
+use anyhow::Result;
+use contract::paths;
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::lease::Lease;
+use crate::console::log;
+use crate::file;
+
+/// Name of the name server for containers, and where it keeps its pid (netavark's folder for podman as root).
+const AARDVARK: &str = "aardvark-dns";
+const AARDVARK_PID: &str = "/run/containers/networks/aardvark-dns/aardvark.pid";
 
 /// The resolver of libc reads no more (`MAXNS`).
 const NAME_SERVERS: usize = 3;
 /// `MAXDNSRCH` of older ones.
 const SEARCH_DOMAINS: usize = 6;
+
+/// Writes the file and tells of a change. Not at `/etc/resolv.conf`: a rename there would replace the image's link, which
+/// is there from the start.
+pub(super) fn publish(leases: &[Lease]) -> Result<()> {
+    let path = Path::new(paths::RESOLV_CONF);
+    let text = merge(leases);
+    if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    file::replace(path, text.as_bytes(), 0o644, None)?;
+    // It reads the name servers that it asks itself at its start and at SIGHUP.
+    if let Some(pid) = running(Path::new(AARDVARK_PID), AARDVARK, Path::new("/proc"))
+        && let Err(error) = kill_process(pid, Signal::HUP)
+    {
+        log(&format!("telling {AARDVARK} of new name servers: {error}"));
+    }
+    Ok(())
+}
+
+/// The process that a pid file names, if it is that program: what ended without tidying up may have left the number to
+/// another.
+fn running(pid_file: &Path, name: &str, proc: &Path) -> Option<Pid> {
+    let pid: i32 = file::first_line(pid_file).parse().ok()?;
+    let comm = proc.join(pid.to_string()).join("comm");
+    (pid > 1 && file::first_line(comm) == name).then(|| Pid::from_raw(pid))?
+}
 
 /// The file's text; leases in order of preference, each server and domain once. One server of each interface first, so that
 /// an interface with many servers leaves room for the others.
@@ -38,7 +76,7 @@ fn unique<'a, T: PartialEq>(items: impl Iterator<Item = &'a T>, limit: usize) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{Lease, merge};
+    use super::{Lease, merge, running};
 
     #[test]
     fn merges_interfaces() {
@@ -55,5 +93,24 @@ mod tests {
             format!("{head}search a b\nnameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\n")
         );
         assert_eq!(merge(&[]), head);
+    }
+
+    #[test]
+    fn only_the_program_itself_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pid_file, proc) = (folder.path().join("aardvark.pid"), folder.path());
+        std::fs::create_dir(proc.join("77")).unwrap();
+        let is_running = |pid: &str, comm: &str| {
+            std::fs::write(&pid_file, pid).unwrap();
+            std::fs::write(proc.join("77/comm"), format!("{comm}\n")).unwrap();
+            running(&pid_file, "aardvark-dns", proc).map(|pid| pid.as_raw_nonzero().get())
+        };
+        assert_eq!(is_running("77", "aardvark-dns"), Some(77));
+        assert_eq!(is_running("77\n", "aardvark-dns"), Some(77));
+        assert_eq!(is_running("77", "sh"), None);
+        for no_pid in ["78", "", "x", "0", "-1", "99999999999"] {
+            assert_eq!(is_running(no_pid, "aardvark-dns"), None, "{no_pid:?}");
+        }
+        assert_eq!(running(&folder.path().join("none"), "aardvark-dns", proc), None);
     }
 }

@@ -35,11 +35,9 @@ pub(crate) fn script(words: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes a lease, or none, the state of an interface. One at a time: all interfaces share resolv.conf.
+/// Makes a lease, or none, the state of an interface. One at a time: all interfaces share the name servers.
 fn apply(interface: &str, new: Option<&Lease>) -> Result<()> {
-    std::fs::create_dir_all(paths::LEASE_DIR).with_context(|| format!("making {}", paths::LEASE_DIR))?;
-    let lock = File::open(paths::LEASE_DIR).with_context(|| format!("opening {}", paths::LEASE_DIR))?;
-    rustix::fs::flock(&lock, FlockOperation::LockExclusive).with_context(|| format!("locking {}", paths::LEASE_DIR))?;
+    let _lock = lock()?;
     let state = lease_file(interface);
     let old = read(&state);
     change_kernel(interface, &changes(old.as_ref(), new));
@@ -54,7 +52,23 @@ fn apply(interface: &str, new: Option<&Lease>) -> Result<()> {
         }
         None => drop(std::fs::remove_file(&state)),
     }
-    file::replace(Path::new("/etc/resolv.conf"), resolv::merge(&leases()).as_bytes(), 0o644, None)
+    resolv::publish(&leases())
+}
+
+/// Writes the name servers of the leases there are: none at boot, and then programs find an empty file rather than a link
+/// that leads nowhere.
+pub(super) fn publish_name_servers() -> Result<()> {
+    let _lock = lock()?;
+    resolv::publish(&leases())
+}
+
+/// Held by whoever changes leases and what is made from them.
+fn lock() -> Result<File> {
+    std::fs::create_dir_all(paths::LEASE_DIR).with_context(|| format!("making {}", paths::LEASE_DIR))?;
+    let folder = File::open(paths::LEASE_DIR).with_context(|| format!("opening {}", paths::LEASE_DIR))?;
+    rustix::fs::flock(&folder, FlockOperation::LockExclusive)
+        .with_context(|| format!("locking {}", paths::LEASE_DIR))?;
+    Ok(folder)
 }
 
 /// A change that fails is named; the others are still made.
