@@ -30,9 +30,9 @@ const API: &[Step] = &[
 const STEPS: &[Step] = &[
     Step::call("make mounts shared below", "/", Need::Optional, |_| share_mounts()),
     mount("mount tmpfs", "/run", Need::Required, "tmpfs", SAFE, c"mode=0755,size=20%"),
-    mount("mount tmpfs", "/tmp", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=50%"),
+    mount("mount tmpfs", "/tmp", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=25%"),
     mount("mount devpts", "/dev/pts", Need::Optional, "devpts", DEVPTS, c"gid=5,mode=620,ptmxmode=666"),
-    mount("mount tmpfs", "/dev/shm", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=50%"),
+    mount("mount tmpfs", "/dev/shm", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=25%"),
     mount("mount mqueue", "/dev/mqueue", Need::Optional, "mqueue", NO_EXEC, c""),
     mount("mount cgroup2", "/sys/fs/cgroup", Need::Required, "cgroup2", NO_EXEC, c"nsdelegate,memory_recursiveprot"),
     mount("mount securityfs", "/sys/kernel/security", Need::IfPresent, "securityfs", NO_EXEC, c""),
