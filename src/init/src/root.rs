@@ -1,5 +1,6 @@
 //! Second stage, in the root: file systems, cgroups, limits, name, loopback, kernel parameters; then the services.
 
+use std::ffi::CString;
 use std::fs;
 
 use contract::cmdline;
@@ -45,7 +46,7 @@ const STEPS: &[Step] = &[
     link("/dev/stdout", "/proc/self/fd/1"),
     link("/dev/stderr", "/proc/self/fd/2"),
     Step { what: "create", path: SERVICE_STATE_DIR, need: Need::Optional, action: Action::Folder },
-    Step { what: "create", path: SERVICE_LOG_DIR, need: Need::Optional, action: Action::Folder },
+    Step::call("mount tmpfs", SERVICE_LOG_DIR, Need::Optional, |_| mount_logs()),
     Step { what: "create", path: "/run/lock", need: Need::Optional, action: Action::Folder },
     Step::call("set up cgroups in", "/sys/fs/cgroup", Need::Optional, |_| cgroup::set_up()),
     Step::call("set limits of", "processes", Need::Optional, |_| set_limits()),
@@ -109,6 +110,21 @@ fn open_rescue(reason: &str, context: &Context, signals: &Signals) {
 fn share_mounts() -> Result<(), Failure> {
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", shared).map_err(Failure::of("make mounts shared below", "/"))
+}
+
+/// A file system of their own for services' logs, so that words cannot fill `/run`, where sockets and locks are made.
+fn mount_logs() -> Result<(), Failure> {
+    let ram = rustix::system::sysinfo();
+    let size_bytes = log_room((ram.totalram as u64).saturating_mul(ram.mem_unit.into()));
+    let data = CString::new(format!("mode=0755,size={size_bytes}")).unwrap_or_default();
+    fs::create_dir_all(SERVICE_LOG_DIR).map_err(Failure::of("create", SERVICE_LOG_DIR))?;
+    rustix::mount::mount("tmpfs", SERVICE_LOG_DIR, "tmpfs", NO_EXEC, data.as_c_str())
+        .map_err(Failure::of("mount tmpfs", SERVICE_LOG_DIR))
+}
+
+/// 5 % of RAM, 16 MiB at most.
+fn log_room(ram_bytes: u64) -> u64 {
+    (ram_bytes / 20).min(16 << 20)
 }
 
 fn set_limits() -> Result<(), Failure> {
