@@ -48,6 +48,7 @@ const STEPS: &[Step] = &[
     Step { what: "create", path: SERVICE_STATE_DIR, need: Need::Optional, action: Action::Folder },
     Step::call("mount tmpfs", SERVICE_LOG_DIR, Need::Optional, |_| mount_logs()),
     Step { what: "create", path: "/run/lock", need: Need::Optional, action: Action::Folder },
+    Step::call("mount tmpfs", "/run/user", Need::Optional, mount_user_folder),
     Step::call("set up cgroups in", "/sys/fs/cgroup", Need::Optional, |_| cgroup::set_up()),
     Step::call("set limits of", "processes", Need::Optional, |_| set_limits()),
     Step::call("set", "hostname", Need::Optional, set_hostname),
@@ -110,6 +111,17 @@ fn open_rescue(reason: &str, context: &Context, signals: &Signals) {
 fn share_mounts() -> Result<(), Failure> {
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", shared).map_err(Failure::of("make mounts shared below", "/"))
+}
+
+/// The login user's run-time folder, `/run/user/UID`, with a limit of its own, as pam_systemd(8) has it elsewhere:
+/// engines without rights keep their state there.
+fn mount_user_folder(context: &Context) -> Result<(), Failure> {
+    let uid = context.settings.uid;
+    let path = format!("/run/user/{uid}");
+    let data = CString::new(format!("mode=0700,uid={uid},gid={uid},size=10%")).unwrap_or_default();
+    fs::create_dir_all(&path).map_err(Failure::of("create", &path))?;
+    rustix::mount::mount("tmpfs", path.as_str(), "tmpfs", SAFE, data.as_c_str())
+        .map_err(Failure::of("mount tmpfs", &path))
 }
 
 /// A file system of their own for services' logs, so that words cannot fill `/run`, where sockets and locks are made.
