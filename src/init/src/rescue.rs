@@ -8,6 +8,8 @@ use rustix::system::RebootCommand;
 use crate::cgroup;
 use crate::console;
 use crate::failure::Failure;
+use crate::modules::{Lists, Loader};
+use crate::power::Buttons;
 use crate::reap::{self, Reaped};
 use crate::service::process::{self, NotStarted};
 use crate::shutdown::Leave;
@@ -51,17 +53,36 @@ pub(crate) fn start(terminals: &[String]) -> Vec<i32> {
 pub(crate) fn run(reason: &str, signals: &Signals) -> Outcome {
     console::say(reason);
     console::say("a rescue shell follows; `exit` goes on with the start, `poweroff` and `reboot` work");
+    let _ = sys::fork(load_input_modules);
+    let mut buttons = Buttons::new();
     let started_ms = console::now_ms();
     let mut shells = start(&console::usable());
     while !shells.is_empty() {
-        signals.wait(None);
+        signals.wait_or(buttons.fds(), None);
         if let Some(leave) = signals.take() {
             return Outcome::Leave(leave);
+        }
+        if buttons.pressed() {
+            console::say("the power button was pressed");
+            return Outcome::Leave(Leave::PowerOff);
         }
         reap_until_left(&mut shells, started_ms);
     }
     console::say("going on");
     Outcome::GoOn
+}
+
+/// Loads what the power button and USB keyboards need, which are modules on most kernels; nothing else has been loaded
+/// before the services. In a process of its own, for a driver may hang. What is not there is no loss.
+fn load_input_modules() {
+    let lists = Lists::read();
+    let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let mut loader = Loader::new(&lists, &command_line);
+    for module in ["button", "evdev", "xhci_pci", "ehci_pci", "ohci_pci", "uhci_hcd", "usbhid", "hid_generic"] {
+        if let Err(failure) = loader.load_for_device(module) {
+            console::step(format_args!("{failure}"));
+        }
+    }
 }
 
 /// Reaps, and forgets shells that have ended; when one was left by its user, all of them.
