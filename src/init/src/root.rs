@@ -11,7 +11,7 @@ use rustix::system::RebootCommand;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::rescue::{self, Outcome};
+use crate::rescue::{self, Ask, Outcome};
 use crate::shutdown;
 use crate::signals::Signals;
 use crate::steps::{self, Action, Need, Step};
@@ -80,7 +80,7 @@ const fn link(path: &'static str, target: &'static str) -> Step {
 pub(crate) fn run() -> ! {
     let signals = match Signals::block() {
         Ok(signals) => signals,
-        Err(error) => rescue::last_resort(&Failure::new("listen to", "signals", error).to_string()),
+        Err(error) => rescue::last_resort(&Failure::new("listen to", "signals", error).to_string(), Ask::No),
     };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let early = Context { settings: Default::default(), command_line: String::new() };
