@@ -139,6 +139,12 @@ fn log_room(ram_bytes: u64) -> u64 {
     (ram_bytes / 20).min(16 << 20)
 }
 
+/// Limits of PID 1, which all services inherit.
+///
+/// `oom_score_adj` stays 0 everywhere. The kernel never picks PID 1 (`oom_unkillable_task` of `mm/oom_kill.c`), and every
+/// child would inherit its value. What protects a daemon would protect what it starts: login sessions of sshd have its
+/// value, and conmon gives containers the one it was started with by the engine. A container that takes all memory must
+/// be the one to go; daemons are small and start again.
 fn set_limits() -> Result<(), Failure> {
     const FILES: Option<u64> = Some(1 << 20);
     let limits = [
