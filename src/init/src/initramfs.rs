@@ -134,7 +134,8 @@ fn mount_overlay(_: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes all files of the initramfs: its memory cannot be had back otherwise. Refuses if `/` is not RAM.
+/// Deletes all files of the initramfs: its memory cannot be had back otherwise. Refuses if `/` is not RAM: a tmpfs of half
+/// the RAM, or, with `rootfstype=ramfs` on the command line, a ramfs without a limit (`init_rootfs` of `init/do_mounts.c`).
 fn empty_initramfs() -> Result<(), Failure> {
     // `linux/magic.h`
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
