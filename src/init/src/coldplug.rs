@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use contract::paths::{LOAD_MODULES, MODULES_LOADED};
@@ -26,6 +27,10 @@ const QUIET_MS: u32 = 50;
 /// Looks at the socket, each of up to [`QUIET_MS`], before the first round counts as done whatever happens.
 const SETTLE_ROUNDS: u32 = 40;
 
+/// Device nodes, below `/dev`, that users without rights may open, as udev's default rules have it elsewhere: each
+/// checks by itself what its user may do. Containers of users need the first two, virtual machines in them the others.
+const OPEN_TO_ALL: [&str; 4] = ["net/tun", "fuse", "kvm", "vsock"];
+
 /// Loads modules until it is killed; returns only if it cannot hear uevents.
 pub(crate) fn run(context: &Context) {
     let late_keys = sysctl::missing();
@@ -43,6 +48,7 @@ pub(crate) fn run(context: &Context) {
     plug.all_devices();
     plug.waiting_uevents();
     plug.listed_modules();
+    OPEN_TO_ALL.iter().for_each(|node| open_to_all(node));
     sysctl::apply(&late_keys);
     for _ in 0..SETTLE_ROUNDS {
         if !plug.wait(Some(QUIET_MS)) {
@@ -124,12 +130,31 @@ impl Plug<'_> {
                         let modalias = modalias.to_owned();
                         self.load(&modalias);
                     }
+                    if let Some(node) = uevent::added_node(message)
+                        && OPEN_TO_ALL.contains(&node)
+                    {
+                        open_to_all(node);
+                    }
                 }
                 // Some were lost: look at everything again, what is loaded stays so.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.all_devices(),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.all_devices();
+                    OPEN_TO_ALL.iter().for_each(|node| open_to_all(node));
+                }
                 Err(_) => return,
             }
         }
+    }
+}
+
+/// Lets everybody open a device, if the machine has it.
+fn open_to_all(node: &str) {
+    let path = format!("/dev/{node}");
+    match fs::set_permissions(&path, fs::Permissions::from_mode(0o666)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            console::say(&Failure::new("set the mode of", path, error).to_string());
+        }
+        _ => {}
     }
 }
 

@@ -93,3 +93,11 @@ fn open(name: &str) -> Option<File> {
     let flags = libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
     OpenOptions::new().write(true).custom_flags(flags).open(format!("/dev/{name}")).ok()
 }
+
+/// A terminal to wait at for a key, without what was typed before.
+pub(crate) fn open_to_read(name: &str) -> Option<File> {
+    let flags = libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let terminal = OpenOptions::new().read(true).custom_flags(flags).open(format!("/dev/{name}")).ok()?;
+    let _ = rustix::termios::tcflush(&terminal, rustix::termios::QueueSelector::IFlush);
+    Some(terminal)
+}

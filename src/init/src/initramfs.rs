@@ -16,7 +16,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::modules;
-use crate::rescue;
+use crate::rescue::{self, Ask};
 use crate::steps::{self, Action, Need, Step};
 use crate::{console, sys};
 
@@ -51,13 +51,18 @@ const ROOT: &[Step] = &[
 /// Runs the stage. It ends in the root's PID 1, or in the rescue.
 pub(crate) fn run() -> ! {
     let early = Context { settings: Default::default(), command_line: String::new() };
-    steps::run(API, &early, |reason| rescue::last_resort(reason));
+    // All are tried before the rescue, whose shell needs what can be had of them.
+    let mut reasons = Vec::new();
+    steps::run(API, &early, |reason| reasons.push(reason.to_owned()));
     let context = Context::read();
-    steps::run(ROOT, &context, |reason| rescue::last_resort(reason));
+    if !reasons.is_empty() {
+        rescue::last_resort(&reasons.join("\n"), Ask::First);
+    }
+    steps::run(ROOT, &context, |reason| rescue::last_resort(reason, Ask::First));
     // The descriptors are /dev/console; all others are close-on-exec.
     let error = std::process::Command::new(INIT).env_clear().exec();
     let failure = Failure::new("execute", INIT, error).with_hint("the image is damaged: write it to its medium again");
-    rescue::last_resort(&failure.to_string())
+    rescue::last_resort(&failure.to_string(), Ask::First)
 }
 
 /// Standard input, output and error become the console.
@@ -129,7 +134,8 @@ fn mount_overlay(_: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes all files of the initramfs: its memory cannot be had back otherwise. Refuses if `/` is not RAM.
+/// Deletes all files of the initramfs: its memory cannot be had back otherwise. Refuses if `/` is not RAM: a tmpfs of half
+/// the RAM, or, with `rootfstype=ramfs` on the command line, a ramfs without a limit (`init_rootfs` of `init/do_mounts.c`).
 fn empty_initramfs() -> Result<(), Failure> {
     // `linux/magic.h`
     const RAMFS_MAGIC: u64 = 0x8584_58f6;

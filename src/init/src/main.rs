@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next();
     if std::process::id() == 1 {
-        rescue::open_on_panic();
         let in_initramfs = program.is_some_and(|program| program == "/init");
+        rescue::open_on_panic(if in_initramfs { rescue::Ask::First } else { rescue::Ask::No });
         if in_initramfs { initramfs::run() } else { root::run() }
     }
     let argument = arguments.next();

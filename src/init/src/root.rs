@@ -1,5 +1,6 @@
 //! Second stage, in the root: file systems, cgroups, limits, name, loopback, kernel parameters; then the services.
 
+use std::ffi::CString;
 use std::fs;
 
 use contract::cmdline;
@@ -10,7 +11,7 @@ use rustix::system::RebootCommand;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::rescue::{self, Outcome};
+use crate::rescue::{self, Ask, Outcome};
 use crate::shutdown;
 use crate::signals::Signals;
 use crate::steps::{self, Action, Need, Step};
@@ -30,9 +31,9 @@ const API: &[Step] = &[
 const STEPS: &[Step] = &[
     Step::call("make mounts shared below", "/", Need::Optional, |_| share_mounts()),
     mount("mount tmpfs", "/run", Need::Required, "tmpfs", SAFE, c"mode=0755,size=20%"),
-    mount("mount tmpfs", "/tmp", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=50%"),
+    mount("mount tmpfs", "/tmp", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=25%"),
     mount("mount devpts", "/dev/pts", Need::Optional, "devpts", DEVPTS, c"gid=5,mode=620,ptmxmode=666"),
-    mount("mount tmpfs", "/dev/shm", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=50%"),
+    mount("mount tmpfs", "/dev/shm", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=25%"),
     mount("mount mqueue", "/dev/mqueue", Need::Optional, "mqueue", NO_EXEC, c""),
     mount("mount cgroup2", "/sys/fs/cgroup", Need::Required, "cgroup2", NO_EXEC, c"nsdelegate,memory_recursiveprot"),
     mount("mount securityfs", "/sys/kernel/security", Need::IfPresent, "securityfs", NO_EXEC, c""),
@@ -45,8 +46,9 @@ const STEPS: &[Step] = &[
     link("/dev/stdout", "/proc/self/fd/1"),
     link("/dev/stderr", "/proc/self/fd/2"),
     Step { what: "create", path: SERVICE_STATE_DIR, need: Need::Optional, action: Action::Folder },
-    Step { what: "create", path: SERVICE_LOG_DIR, need: Need::Optional, action: Action::Folder },
+    Step::call("mount tmpfs", SERVICE_LOG_DIR, Need::Optional, |_| mount_logs()),
     Step { what: "create", path: "/run/lock", need: Need::Optional, action: Action::Folder },
+    Step::call("mount tmpfs", "/run/user", Need::Optional, mount_user_folder),
     Step::call("set up cgroups in", "/sys/fs/cgroup", Need::Optional, |_| cgroup::set_up()),
     Step::call("set limits of", "processes", Need::Optional, |_| set_limits()),
     Step::call("set", "hostname", Need::Optional, set_hostname),
@@ -78,7 +80,7 @@ const fn link(path: &'static str, target: &'static str) -> Step {
 pub(crate) fn run() -> ! {
     let signals = match Signals::block() {
         Ok(signals) => signals,
-        Err(error) => rescue::last_resort(&Failure::new("listen to", "signals", error).to_string()),
+        Err(error) => rescue::last_resort(&Failure::new("listen to", "signals", error).to_string(), Ask::No),
     };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let early = Context { settings: Default::default(), command_line: String::new() };
@@ -111,6 +113,38 @@ fn share_mounts() -> Result<(), Failure> {
     rustix::mount::mount_change("/", shared).map_err(Failure::of("make mounts shared below", "/"))
 }
 
+/// The login user's run-time folder, `/run/user/UID`, with a limit of its own, as pam_systemd(8) has it elsewhere:
+/// engines without rights keep their state there.
+fn mount_user_folder(context: &Context) -> Result<(), Failure> {
+    let uid = context.settings.uid;
+    let path = format!("/run/user/{uid}");
+    let data = CString::new(format!("mode=0700,uid={uid},gid={uid},size=10%")).unwrap_or_default();
+    fs::create_dir_all(&path).map_err(Failure::of("create", &path))?;
+    rustix::mount::mount("tmpfs", path.as_str(), "tmpfs", SAFE, data.as_c_str())
+        .map_err(Failure::of("mount tmpfs", &path))
+}
+
+/// A file system of their own for services' logs, so that words cannot fill `/run`, where sockets and locks are made.
+fn mount_logs() -> Result<(), Failure> {
+    let ram = rustix::system::sysinfo();
+    let size_bytes = log_room((ram.totalram as u64).saturating_mul(ram.mem_unit.into()));
+    let data = CString::new(format!("mode=0755,size={size_bytes}")).unwrap_or_default();
+    fs::create_dir_all(SERVICE_LOG_DIR).map_err(Failure::of("create", SERVICE_LOG_DIR))?;
+    rustix::mount::mount("tmpfs", SERVICE_LOG_DIR, "tmpfs", NO_EXEC, data.as_c_str())
+        .map_err(Failure::of("mount tmpfs", SERVICE_LOG_DIR))
+}
+
+/// 5 % of RAM, 16 MiB at most.
+fn log_room(ram_bytes: u64) -> u64 {
+    (ram_bytes / 20).min(16 << 20)
+}
+
+/// Limits of PID 1, which all services inherit.
+///
+/// `oom_score_adj` stays 0 everywhere. The kernel never picks PID 1 (`oom_unkillable_task` of `mm/oom_kill.c`), and every
+/// child would inherit its value. What protects a daemon would protect what it starts: login sessions of sshd have its
+/// value, and conmon gives containers the one it was started with by the engine. A container that takes all memory must
+/// be the one to go; daemons are small and start again.
 fn set_limits() -> Result<(), Failure> {
     const FILES: Option<u64> = Some(1 << 20);
     let limits = [

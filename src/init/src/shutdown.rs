@@ -1,6 +1,7 @@
 //! Going down: services in reverse order of their dependencies, then every other process, then file systems, then the
 //! machine. A second signal hurries; everything has a time limit.
 
+use std::fs;
 use std::time::Duration;
 
 use rustix::system::RebootCommand;
@@ -55,8 +56,12 @@ impl Leave {
 
 /// Processes that belong to no service have this long after SIGTERM, and again after SIGKILL.
 const OTHERS_MS: u64 = 3_000;
-/// If unmounting hangs in the kernel, the machine leaves after this long all the same.
-const UNMOUNT_SECS: u64 = 20;
+/// If writing to disks or unmounting hangs in the kernel, the machine leaves after this long without progress.
+const STUCK_MS: u64 = 20_000;
+/// And after this long even if something still trickles.
+const WRITING_MS: u64 = 300_000;
+/// How often it is said that writing goes on.
+const SAY_MS: u64 = 10_000;
 
 /// Takes everything down.
 pub(crate) fn run(mut supervisor: Supervisor<'_>, leave: Leave) -> ! {
@@ -64,8 +69,8 @@ pub(crate) fn run(mut supervisor: Supervisor<'_>, leave: Leave) -> ! {
     stop_services(&mut supervisor);
     end_others(&supervisor);
     let _ = sys::fork(|| {
-        std::thread::sleep(Duration::from_secs(UNMOUNT_SECS));
-        console::say("unmounting takes too long, leaving without");
+        guard();
+        console::say("writing to disks or unmounting takes too long, leaving without");
         let _ = rustix::system::reboot(leave.command());
     });
     console::step(format_args!("writing to disks"));
@@ -78,6 +83,61 @@ pub(crate) fn run(mut supervisor: Supervisor<'_>, leave: Leave) -> ! {
         let _ = rustix::system::reboot(leave.command());
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// Watches over the end from a process of its own; returns when there is nothing left to hope for.
+fn guard() {
+    let start_ms = console::now_ms();
+    let mut patience = Patience::new(start_ms);
+    let mut said_ms = start_ms;
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let unwritten = fs::read_to_string("/proc/meminfo").ok().and_then(|text| unwritten_kib(&text));
+        let now_ms = console::now_ms();
+        if patience.is_over(unwritten, now_ms) {
+            return;
+        }
+        if let Some(kib) = unwritten
+            && now_ms.saturating_sub(said_ms) >= SAY_MS
+        {
+            said_ms = now_ms;
+            console::say(&format!("writing to disks, {} MiB to go", kib.div_ceil(1024)));
+        }
+    }
+}
+
+/// How long to wait for the disks: a slow one that makes progress keeps the machine, a stuck one does not.
+#[derive(Debug)]
+struct Patience {
+    start_ms: u64,
+    progress_ms: u64,
+    unwritten_kib: Option<u64>,
+}
+
+impl Patience {
+    fn new(now_ms: u64) -> Self {
+        Self { start_ms: now_ms, progress_ms: now_ms, unwritten_kib: None }
+    }
+
+    /// Takes what is still to be written; true when there is no more waiting.
+    fn is_over(&mut self, unwritten_kib: Option<u64>, now_ms: u64) -> bool {
+        if let (Some(now), Some(before)) = (unwritten_kib, self.unwritten_kib)
+            && now < before
+        {
+            self.progress_ms = now_ms;
+        }
+        self.unwritten_kib = unwritten_kib;
+        now_ms.saturating_sub(self.progress_ms) >= STUCK_MS || now_ms.saturating_sub(self.start_ms) >= WRITING_MS
+    }
+}
+
+/// `Dirty` and `Writeback` of `/proc/meminfo` (proc_meminfo(5)).
+fn unwritten_kib(meminfo: &str) -> Option<u64> {
+    let number = |key: &str| {
+        let value = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        value.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Some(number("Dirty")?.saturating_add(number("Writeback")?))
 }
 
 fn stop_services(supervisor: &mut Supervisor<'_>) {
@@ -176,5 +236,41 @@ fn end_others(supervisor: &Supervisor<'_>) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Patience, unwritten_kib};
+
+    #[test]
+    fn waits_as_long_as_writing_goes_on() {
+        let mut patience = Patience::new(1_000);
+        // 10 MiB a second for a minute, then nothing.
+        for second in 1..=60 {
+            assert!(!patience.is_over(Some(700_000 - second * 10_000), 1_000 + second * 1_000), "{second}");
+        }
+        assert!(!patience.is_over(Some(10), 80_000));
+        assert!(!patience.is_over(Some(10), 80_000 + 19_999));
+        assert!(patience.is_over(Some(10), 80_000 + 20_000));
+        // Growing is no progress.
+        let mut patience = Patience::new(0);
+        assert!((1..20).all(|second| !patience.is_over(Some(second), second * 1_000)));
+        assert!(patience.is_over(Some(99), 20_000));
+        // A trickle ends, too.
+        let mut patience = Patience::new(0);
+        assert!((1..300).all(|second| !patience.is_over(Some(1_000 - second), second * 1_000)));
+        assert!(patience.is_over(Some(1), 300_000));
+        let mut patience = Patience::new(0);
+        assert!(!patience.is_over(None, 19_999));
+        assert!(patience.is_over(None, 20_000));
+    }
+
+    #[test]
+    fn reads_meminfo() {
+        let text = "MemTotal: 9 kB\nDirty:               136 kB\nWriteback:             4 kB\nWritebackTmp:   7 kB\n";
+        assert_eq!(unwritten_kib(text), Some(140));
+        assert_eq!(unwritten_kib("Dirty: 1 kB\n"), None);
+        assert_eq!(unwritten_kib("Dirty: x kB\nWriteback: 1 kB"), None);
     }
 }

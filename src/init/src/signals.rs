@@ -43,7 +43,13 @@ impl Signals {
 
     /// Waits for a signal or until the time is over.
     pub(crate) fn wait(&self, timeout_ms: Option<u64>) {
-        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        self.wait_or(std::iter::empty(), timeout_ms);
+    }
+
+    /// The same, or until one of the descriptors has something to read.
+    pub(crate) fn wait_or<'a>(&'a self, others: impl Iterator<Item = BorrowedFd<'a>>, timeout_ms: Option<u64>) {
+        let fds = [self.fd.as_fd()].into_iter().chain(others);
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let _ = rustix::event::poll(&mut fds, timeout(timeout_ms).as_ref());
     }
 }

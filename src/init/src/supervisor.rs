@@ -58,6 +58,7 @@ impl<'a> Supervisor<'a> {
             console::say(&problem);
         }
         table.units().iter().for_each(state::write);
+        log::set_up(table.units().len());
         Self::with(context, signals, table)
     }
 
@@ -241,7 +242,14 @@ impl<'a> Supervisor<'a> {
         if now < self.next_log_check_ms {
             return;
         }
-        self.next_log_check_ms = now.saturating_add(log::CHECK_MS);
+        let Some(room) = log::Room::now() else {
+            self.next_log_check_ms = u64::MAX;
+            return;
+        };
+        self.next_log_check_ms = now.saturating_add(room.next_check_ms());
+        if !room.is_worth_a_look() {
+            return;
+        }
         for unit in self.table.units().iter().filter(|unit| unit.pid.is_some()) {
             log::trim(&unit.service.name);
         }

@@ -16,9 +16,15 @@ pub(crate) fn added_modalias(message: &[u8]) -> Option<&str> {
     (action == "add").then(|| field(message, "MODALIAS")).flatten()
 }
 
+/// The node, below `/dev`, of a device that has appeared.
+pub(crate) fn added_node(message: &[u8]) -> Option<&str> {
+    let action = field(message, "ACTION")?;
+    (action == "add").then(|| field(message, "DEVNAME")).flatten()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::added_modalias;
+    use super::{added_modalias, added_node};
 
     #[test]
     fn reads_messages() {
@@ -29,5 +35,9 @@ mod tests {
         assert_eq!(added_modalias(b"remove@/x\0ACTION=remove\0MODALIAS=pci:v1\0"), None);
         assert_eq!(added_modalias(b"\xff\0\0=\0"), None);
         assert_eq!(added_modalias(b""), None);
+        let tun = b"add@/devices/virtual/misc/tun\0ACTION=add\0MAJOR=10\0MINOR=200\0DEVNAME=net/tun\0";
+        assert_eq!(added_node(tun), Some("net/tun"));
+        assert_eq!(added_node(add), None);
+        assert_eq!(added_node(b"remove@/x\0ACTION=remove\0DEVNAME=fuse\0"), None);
     }
 }

@@ -4,7 +4,6 @@
 //! Stop command, then stop signal, then SIGKILL for its whole cgroup; each has the service's time, all have the limit.
 
 use super::table::Unit;
-use contract::service::{Readiness, State};
 
 /// After SIGKILL a process that still does not go (it hangs in the kernel) is left behind.
 const KILL_MS: u64 = 2_000;
@@ -53,9 +52,9 @@ impl Stop {
     pub(crate) fn new(units: &[Unit], now_ms: u64, limit_ms: u64) -> Self {
         let stopping = units.iter().enumerate().map(|(index, unit)| {
             let has_process = unit.pid.is_some();
-            // A one-shot that has set something up takes it down again.
-            let is_done = unit.state == State::Ready && unit.service.ready == Readiness::Exit;
-            let has_command = !unit.service.stop_command.is_empty() && (has_process || is_done);
+            // What it has set up outlives its process: that of a one-shot, and containers of an engine in its back-off.
+            let has_run = has_process || unit.exit.is_some();
+            let has_command = !unit.service.stop_command.is_empty() && has_run;
             let waits_for_it = |other: &Unit| other.edges().all().any(|edge| edge == index);
             let of_service = u64::from(unit.service.stop_timeout_secs).saturating_mul(1000);
             Stopping {

@@ -233,3 +233,31 @@ fn a_finished_one_shot_runs_its_stop_command() {
     assert_eq!(stop.due(1), [StopAction::Kill(0)]);
     assert!(stop.is_done());
 }
+
+#[test]
+fn what_has_run_gets_its_stop_command_without_a_process() {
+    let mut services = vec![
+        service("backoff", &[], &[]),
+        one_shot("failed", Restart::No),
+        service("blocked", &["failed"], &[]),
+        service("missing", &[], &[]),
+        service("waiting", &["backoff"], &[]),
+    ];
+    services.iter_mut().for_each(|service| service.stop_command = vec!["/bin/stop".into()]);
+    services[0].ready = Readiness::File("/x".into());
+    let mut table = table(services);
+    for index in 0..2 {
+        table.started(index, 1 + index as i32, 0);
+        table.ended(1 + index as i32, Exit::Code(1), 1);
+    }
+    table.not_started(3, false, 1);
+    assert_eq!(table.due(1), [Due::Blocked(2, 1)]);
+    let states = [0, 1, 2, 3, 4].map(|index| state(&table, index));
+    assert_eq!(states, [State::Backoff, State::Failed, State::Failed, State::Failed, State::Waiting]);
+    let mut stop = Stop::new(table.units(), 0, 60_000);
+    assert_eq!(stop.due(0), [StopAction::Command(0), StopAction::Command(1)]);
+    stop.command_ended(0);
+    stop.command_ended(1);
+    assert_eq!(stop.due(1), [StopAction::Kill(0), StopAction::Kill(1)]);
+    assert!(stop.is_done());
+}
