@@ -120,6 +120,11 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Closes the socket of a service that does not start again, so that clients are refused instead of waiting for it.
+    pub(crate) fn close_socket(&mut self, index: usize) {
+        self.sockets.remove(&index);
+    }
+
     fn wait(&self) {
         let now = console::now_ms();
         let mut next = self.table.next_ms().map_or(self.next_log_check_ms, |next| next.min(self.next_log_check_ms));
@@ -183,6 +188,7 @@ impl<'a> Supervisor<'a> {
 
     /// Reports a failure for good; a required service's one opens the rescue shell, beside the running services.
     fn failed(&mut self, index: usize, reason: &str) {
+        self.close_socket(index);
         self.record(index);
         let Some(unit) = self.table.unit(index) else { return };
         console::say(&format!("{}: {reason}", unit.service.name));
@@ -236,6 +242,7 @@ impl<'a> Supervisor<'a> {
         let how = format!("ended with {exit}");
         match outcome {
             Outcome::Done | Outcome::Stopped => {
+                self.close_socket(index);
                 self.record(index);
                 console::step(format_args!("{}: {how}", self.name(index)));
             }

@@ -1,5 +1,5 @@
-//! Sockets that PID 1 makes for services: on disk with their final owner and rights before any service runs, open for as
-//! long as the machine runs, and handed over by the protocol of sd_listen_fds(3).
+//! Sockets that PID 1 makes for services: on disk with their final owner and rights before any service runs, open over
+//! restarts of their services, and handed over by the protocol of sd_listen_fds(3).
 
 use std::fs::DirBuilder;
 use std::io;
@@ -45,8 +45,8 @@ pub(crate) fn open(listen: &Listen) -> io::Result<OwnedFd> {
 /// For [`CommandExt::pre_exec`], as the last one: makes `socket` the child's descriptor 3 and executes `child` itself, since
 /// only now its process id, which must be in its environment, is known. The result is the error of the execution.
 ///
-/// Descriptor 3 is not the pipe over which a failed start is reported: in PID 1 it is taken by the descriptor of signals
-/// or, if not, by the first socket made here, both of which stay open.
+/// Descriptor 3 is never the pipe over which a failed start is reported: in PID 1 it is taken for good, since the descriptor
+/// of signals is the first one opened and got the lowest free number.
 pub(crate) fn hand_over(child: &Command, socket: &OwnedFd, name: &str) -> impl FnMut() -> io::Result<()> + use<> {
     let socket = socket.as_raw_fd();
     let mut program = Command::new(child.get_program());
