@@ -116,7 +116,7 @@ impl Guest {
     pub fn make_busybox_image(&self) -> Result<&'static str> {
         self.ok(&format!(
             "sudo sh -ec '
-                busybox=$(readlink -f \"$(command -v busybox)\")
+                busybox=$(readlink -f /bin/busybox)
                 mkdir -p /tmp/rootfs/bin /tmp/rootfs/tmp /tmp/rootfs/etc
                 cp \"$busybox\" /tmp/rootfs/bin/busybox
                 for applet in $(\"$busybox\" --list); do

@@ -8,7 +8,7 @@
 //! arg /usr/bin/podman
 //! arg system
 //! after data-disk
-//! ready socket /run/podman/podman.sock
+//! listen 0660 1000 /run/podman/podman.sock
 //! restart always
 //! ```
 
@@ -56,6 +56,19 @@ impl Restart {
     }
 }
 
+/// A Unix stream socket that PID 1 makes before any service starts and hands to the service as descriptor 3, by the
+/// protocol of sd_listen_fds(3): `LISTEN_FDS=1` and `LISTEN_PID`. It stays open when the service ends, so clients wait for
+/// the next start instead of being refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Absolute path, in a folder that nobody but root writes to.
+    pub path: String,
+    /// Mode bits of the socket; who may write may connect.
+    pub mode: u16,
+    /// Its group; the owner is root.
+    pub gid: u32,
+}
+
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -73,8 +86,11 @@ pub struct Service {
     pub needs: Vec<String>,
     /// Services that must be ready, or have failed for good, first.
     pub after: Vec<String>,
-    /// When it counts as ready.
+    /// When it counts as ready. The socket of `listen` always accepts connections, so waiting for that one is the same as
+    /// [`Readiness::Started`].
     pub ready: Readiness,
+    /// Socket that it is handed.
+    pub listen: Option<Listen>,
     /// What happens when its process ends.
     pub restart: Restart,
     /// Terminal (without `/dev/`) it owns as controlling terminal; skipped if the machine has none such.
@@ -101,6 +117,7 @@ impl Service {
             needs: Vec::new(),
             after: Vec::new(),
             ready: Readiness::default(),
+            listen: None,
             restart: Restart::default(),
             tty: None,
             stop_command: Vec::new(),
@@ -245,6 +262,9 @@ pub fn encode(services: &[Service]) -> String {
             Readiness::Socket(path) => push(&mut out, "ready", format_args!("socket {path}")),
             Readiness::File(path) => push(&mut out, "ready", format_args!("file {path}")),
         }
+        if let Some(Listen { path, mode, gid }) = &service.listen {
+            push(&mut out, "listen", format_args!("{mode:04o} {gid} {path}"));
+        }
         push(&mut out, "restart", service.restart.as_str());
         if let Some(tty) = &service.tty {
             push(&mut out, "tty", tty);
@@ -301,6 +321,10 @@ fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(),
                 _ => return Err(malformed(format!("unknown readiness {value:?}"))),
             };
         }
+        "listen" => {
+            let wrong = || malformed(format!("expected an octal mode, a gid and a path, found {value:?}"));
+            service.listen = Some(listen(value).ok_or_else(wrong)?);
+        }
         "restart" => {
             service.restart =
                 Restart::from_word(value).ok_or_else(|| malformed(format!("unknown restart policy {value:?}")))?;
@@ -315,9 +339,16 @@ fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(),
     Ok(())
 }
 
+fn listen(value: &str) -> Option<Listen> {
+    let (mode, rest) = value.split_once(' ')?;
+    let (gid, path) = rest.split_once(' ')?;
+    let mode = u16::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777)?;
+    Some(Listen { path: path.into(), mode, gid: gid.parse().ok()? })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Exit, Readiness, Restart, Service, State, Status, decode, encode};
+    use super::{Exit, Listen, Readiness, Restart, Service, State, Status, decode, encode};
 
     #[test]
     fn status_reads_what_it_writes() {
@@ -336,6 +367,7 @@ mod tests {
         podman.needs = vec!["x".into()];
         podman.after = vec!["y".into(), "z".into()];
         podman.ready = Readiness::Socket("/run/a b.sock".into());
+        podman.listen = Some(Listen { path: "/run/a b.sock".into(), mode: 0o660, gid: 1000 });
         podman.restart = Restart::OnFailure;
         podman.stop_command = vec!["/bin/true".into(), "--x".into()];
         podman.stop_signal = 2;
@@ -345,7 +377,19 @@ mod tests {
         shell.uid = 1000;
         shell.ready = Readiness::Exit;
         let services = vec![podman, shell];
-        assert_eq!(decode(&encode(&services)), (services, vec![]));
+        let text = encode(&services);
+        assert!(text.contains("\nlisten 0660 1000 /run/a b.sock\n"), "{text}");
+        assert_eq!(decode(&text), (services, vec![]));
+    }
+
+    #[test]
+    fn a_wrong_listen_line_is_none() {
+        for value in ["", "660", "660 1000", "680 0 /a", "10000 0 /a", "660 core /a", "660 -1 /a"] {
+            let (services, problems) = decode(&format!("service s\nlisten {value}\n"));
+            assert_eq!((services[0].listen.as_ref(), problems.len()), (None, 1), "{value}");
+        }
+        let (services, _) = decode("service s\nlisten 600 0 /a\n");
+        assert_eq!(services[0].listen, Some(Listen { path: "/a".into(), mode: 0o600, gid: 0 }));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn start(terminals: &[String]) -> Vec<i32> {
         let mut shell = Service::new("rescue", vec![SHELL.into()]);
         shell.tty = Some(terminal.clone());
         shell.env = vec![("PS1".into(), "rescue:\\w# ".into())];
-        match process::start(&shell, "root") {
+        match process::start(&shell, "root", None) {
             Ok(pid) => Some(pid),
             Err(NotStarted::NoTerminal) => None,
             Err(NotStarted::Failed { error, .. }) => {

@@ -144,6 +144,10 @@ fn stop_services(supervisor: &mut Supervisor<'_>) {
     let limit_ms = u64::from(supervisor.context.settings.stop_timeout_secs).saturating_mul(1000);
     let mut stop = Stop::new(supervisor.table.units(), console::now_ms(), limit_ms);
     let mut commands: Vec<(i32, usize)> = Vec::new();
+    // From now on nothing starts again: stop commands that ask a service which has ended must not wait for it.
+    let ended: Vec<usize> =
+        (0..).zip(supervisor.table.units()).filter(|(_, unit)| unit.pid.is_none()).map(|(index, _)| index).collect();
+    ended.into_iter().for_each(|index| supervisor.close_socket(index));
     loop {
         loop {
             let actions = stop.due(console::now_ms());
@@ -165,6 +169,7 @@ fn stop_services(supervisor: &mut Supervisor<'_>) {
                 stop.command_ended(index);
             } else if let Some((index, _)) = supervisor.table.ended(pid, exit, console::now_ms()) {
                 stop.process_ended(index);
+                supervisor.close_socket(index);
                 supervisor.table.unit(index).into_iter().for_each(state::write);
             }
         }

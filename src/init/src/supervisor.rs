@@ -1,10 +1,11 @@
 //! The event loop: starts services, watches for readiness, reaps, starts again, and hears signals and the power button.
 
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use contract::paths::{INIT, MODULES_LOADED, MODULES_SERVICE, SERVICES};
-use contract::service::{Exit, Readiness, Service, State};
+use contract::service::{Exit, Listen, Readiness, Service, State};
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -17,7 +18,7 @@ use crate::rescue;
 use crate::service::backoff::MANY_FAILURES;
 use crate::service::process::{self, NotStarted};
 use crate::service::table::{Due, Outcome, Table};
-use crate::service::{log, state};
+use crate::service::{listen, log, state};
 use crate::shutdown::Leave;
 use crate::signals::{Signals, timeout};
 
@@ -34,6 +35,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) signals: &'a Signals,
     /// The services.
     pub(crate) table: Table,
+    /// Sockets that services are handed at each start, by index.
+    sockets: BTreeMap<usize, OwnedFd>,
     buttons: Buttons,
     rescue_shells: Vec<i32>,
     next_log_check_ms: u64,
@@ -68,11 +71,20 @@ impl<'a> Supervisor<'a> {
     }
 
     fn with(context: &'a Context, signals: &'a Signals, table: Table) -> Self {
-        Self { context, signals, table, buttons: Buttons::new(), rescue_shells: Vec::new(), next_log_check_ms: 0 }
+        Self {
+            context,
+            signals,
+            table,
+            sockets: BTreeMap::new(),
+            buttons: Buttons::new(),
+            rescue_shells: Vec::new(),
+            next_log_check_ms: 0,
+        }
     }
 
     /// Runs services until somebody wants the machine to go down.
     pub(crate) fn run(&mut self) -> Leave {
+        self.open_sockets();
         loop {
             self.start_due();
             self.probe();
@@ -88,6 +100,30 @@ impl<'a> Supervisor<'a> {
             }
             self.check_logs();
         }
+    }
+
+    /// Makes all sockets before anything starts, so that every service finds those of the others. A service whose socket
+    /// cannot be made has failed.
+    fn open_sockets(&mut self) {
+        let asked: Vec<(usize, Listen)> =
+            (0..).zip(self.table.units()).filter_map(|(at, unit)| Some((at, unit.service.listen.clone()?))).collect();
+        for (index, listen) in asked {
+            match listen::open(&listen) {
+                Ok(socket) => {
+                    self.sockets.insert(index, socket);
+                    console::step(format_args!("listen on {} for {}", listen.path, self.name(index)));
+                }
+                Err(error) => {
+                    self.table.not_started(index, false, console::now_ms());
+                    self.failed(index, &Failure::new("listen on", listen.path, error).to_string());
+                }
+            }
+        }
+    }
+
+    /// Closes the socket of a service that does not start again, so that clients are refused instead of waiting for it.
+    pub(crate) fn close_socket(&mut self, index: usize) {
+        self.sockets.remove(&index);
     }
 
     fn wait(&self) {
@@ -128,7 +164,7 @@ impl<'a> Supervisor<'a> {
         let Some(unit) = self.table.unit(index) else { return };
         let service = &unit.service;
         let program = service.command.first().cloned().unwrap_or_default();
-        match process::start(service, self.context.user_name(service.uid)) {
+        match process::start(service, self.context.user_name(service.uid), self.sockets.get(&index)) {
             Ok(pid) => {
                 console::step(format_args!("start {} as process {pid}", service.name));
                 self.table.started(index, pid, console::now_ms());
@@ -153,6 +189,7 @@ impl<'a> Supervisor<'a> {
 
     /// Reports a failure for good; a required service's one opens the rescue shell, beside the running services.
     fn failed(&mut self, index: usize, reason: &str) {
+        self.close_socket(index);
         self.record(index);
         let Some(unit) = self.table.unit(index) else { return };
         console::say(&format!("{}: {reason}", unit.service.name));
@@ -206,6 +243,7 @@ impl<'a> Supervisor<'a> {
         let how = format!("ended with {exit}");
         match outcome {
             Outcome::Done | Outcome::Stopped => {
+                self.close_socket(index);
                 self.record(index);
                 console::step(format_args!("{}: {how}", self.name(index)));
             }

@@ -67,6 +67,12 @@ pub(crate) fn fork(child: impl FnOnce()) -> io::Result<i32> {
     }
 }
 
+/// Makes the descriptor available as `number` in a child that is about to execute something.
+pub(crate) fn inherit_as(fd: RawFd, number: RawFd) -> io::Result<()> {
+    // SAFETY: no memory is involved; the caller is a forked child, in which nothing owns `number`.
+    check(unsafe { if fd == number { libc::fcntl(fd, libc::F_SETFD, 0) } else { libc::dup2(fd, number) } }).map(|_| ())
+}
+
 /// Makes the terminal the controlling one of this session leader, taken from another session if need be.
 pub(crate) fn claim_terminal(fd: RawFd) -> io::Result<()> {
     // SAFETY: TIOCSCTTY takes an integer, not a pointer.

@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod graph;
+pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod state;

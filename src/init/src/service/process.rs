@@ -1,9 +1,9 @@
-//! Starting a service's process: session, cgroup, terminal or log, user, environment.
+//! Starting a service's process: session, cgroup, terminal or log, user, environment, socket.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use contract::service::Service;
 use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes};
 
-use super::log;
+use super::{listen, log};
 use crate::cgroup;
 use crate::console;
 use crate::sys;
@@ -45,9 +45,9 @@ impl From<io::Error> for NotStarted {
     }
 }
 
-/// Starts the service's command; gives its pid.
-pub(crate) fn start(service: &Service, user_name: &str) -> Result<i32, NotStarted> {
-    spawn(service, &service.command, user_name)
+/// Starts the service's command and hands it the socket; gives its pid.
+pub(crate) fn start(service: &Service, user_name: &str, socket: Option<&OwnedFd>) -> Result<i32, NotStarted> {
+    spawn(service, &service.command, user_name, socket)
 }
 
 /// Starts the service's stop command, in the service's cgroup and log.
@@ -55,10 +55,10 @@ pub(crate) fn start_stop_command(service: &Service) -> Result<i32, NotStarted> {
     let mut stopper = service.clone();
     stopper.tty = None;
     stopper.uid = 0;
-    spawn(&stopper, &service.stop_command, "root")
+    spawn(&stopper, &service.stop_command, "root", None)
 }
 
-fn spawn(service: &Service, command: &[String], user_name: &str) -> Result<i32, NotStarted> {
+fn spawn(service: &Service, command: &[String], user_name: &str, socket: Option<&OwnedFd>) -> Result<i32, NotStarted> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL).into());
     };
@@ -102,6 +102,13 @@ fn spawn(service: &Service, command: &[String], user_name: &str) -> Result<i32, 
             }
             Ok(())
         });
+    }
+    if let Some(socket) = socket {
+        let hand_over = listen::hand_over(&child, socket, &service.name);
+        // SAFETY: the closure allocates, which is safe after the fork of a process with one thread: nothing is locked.
+        unsafe {
+            child.pre_exec(hand_over);
+        }
     }
     let pid = child.spawn()?.id();
     // PID 1 reaps every child by its pid, so the handle is not needed.

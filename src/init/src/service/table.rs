@@ -32,7 +32,13 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    fn new(service: Service, edges: Edges) -> Self {
+    fn new(mut service: Service, edges: Edges) -> Self {
+        // PID 1 listens there from the start: whether connecting succeeds says nothing about the service.
+        if let (Some(listen), Readiness::Socket(path)) = (&service.listen, &service.ready)
+            && listen.path == *path
+        {
+            service.ready = Readiness::Started;
+        }
         let backoff = if service.tty.is_some() { Backoff::terminal() } else { Backoff::service() };
         Self {
             service,

@@ -1,4 +1,4 @@
-use contract::service::{Exit, Readiness, Restart, Service, State};
+use contract::service::{Exit, Listen, Readiness, Restart, Service, State};
 
 use super::graph::resolve;
 use super::stop::{Stop, StopAction};
@@ -76,6 +76,21 @@ fn starts_as_dependencies_allow() {
     assert_eq!(table.ended(11, Exit::Code(1), 70), Some((3, Outcome::Failed)));
     assert_eq!(table.due(70), [Due::Start(2)]);
     assert_eq!(table.ended(99, Exit::Code(0), 80), None);
+}
+
+#[test]
+fn a_socket_that_init_made_says_nothing_about_readiness() {
+    let mut own = service("own", &[], &[]);
+    own.listen = Some(Listen { path: "/run/x".into(), mode: 0o660, gid: 1 });
+    own.ready = Readiness::Socket("/run/x".into());
+    let mut other = own.clone();
+    other.name = "other".into();
+    other.ready = Readiness::Socket("/run/y".into());
+    let mut table = table(vec![own, other]);
+    for index in 0..2 {
+        table.started(index, 10 + index as i32, 0);
+    }
+    assert_eq!([state(&table, 0), state(&table, 1)], [State::Ready, State::Starting]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What follows from a checked project: derived values, the guest's settings and its service table.
 
-use contract::service::{Readiness, Restart, Service};
+use contract::service::{Listen, Readiness, Restart, Service};
 use contract::settings::Settings;
 
 use super::rules::{SIGNALS, d_characters};
@@ -117,6 +117,12 @@ impl Checked {
             needs: entry.needs.clone(),
             after: entry.after.clone(),
             ready: readiness(&entry.ready),
+            listen: entry.listen.as_ref().map(|path| Listen {
+                path: path.clone(),
+                // Checked by `rules::MODE`.
+                mode: u16::from_str_radix(&entry.listen_mode, 8).unwrap_or(0o600),
+                gid: if entry.listen_user { self.distro.user.uid } else { 0 },
+            }),
             restart: Restart::from_word(&entry.restart).unwrap_or_default(),
             stop_command: entry.stop_command.clone(),
             stop_signal: signal.map_or(defaults.stop_signal, |(_, number)| *number),

@@ -126,6 +126,15 @@ pub struct ServiceEntry {
     /// `started` (default), `exit`, `socket PATH`, `file PATH`.
     #[serde(default = "default_ready")]
     pub ready: String,
+    /// Absolute path of a Unix socket that PID 1 makes and hands to the service (sd_listen_fds(3)).
+    #[serde(default)]
+    pub listen: Option<String>,
+    /// Octal mode of that socket, "0600" if not given.
+    #[serde(default = "default_listen_mode")]
+    pub listen_mode: String,
+    /// Its group is the login user's instead of root's.
+    #[serde(default)]
+    pub listen_user: bool,
     /// `always` (default), `on-failure`, `no`.
     #[serde(default = "default_restart")]
     pub restart: String,
@@ -145,6 +154,11 @@ pub struct ServiceEntry {
 
 fn default_ready() -> String {
     "started".into()
+}
+
+/// Mode of a socket if none is given.
+pub(super) fn default_listen_mode() -> String {
+    "0600".into()
 }
 
 fn default_restart() -> String {

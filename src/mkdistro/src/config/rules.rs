@@ -142,6 +142,12 @@ pub(super) const COMMAND_LINE: Rule = Rule::new("at most 2047 bytes of printable
 });
 /// A path in the image.
 pub(super) const PATH: Rule = Rule::hinted("an absolute path without \"..\", \".\" and \"//\"", is_path, hint_path);
+/// Path of a Unix socket; `sun_path` of `struct sockaddr_un` (unix(7)) holds 108 bytes with the final NUL.
+pub(super) const SOCKET: Rule = Rule::hinted(
+    "an absolute path without \"..\", \".\" and \"//\", at most 107 bytes",
+    |v| is_path(v) && v.len() <= 107,
+    hint_path,
+);
 /// A pattern of paths in packages.
 pub(super) const PATTERN: Rule = Rule::hinted(
     "an absolute path or pattern without \"..\", \".\" and \"//\"",

@@ -3,6 +3,7 @@
 use contract::service::Restart;
 
 use super::document::{Document, entry};
+use super::recipe::default_listen_mode;
 use super::rules::{glob, is_literal};
 use super::{Distro, Recipe};
 
@@ -51,6 +52,16 @@ pub(super) fn check_recipe(recipe: &Recipe, document: &mut Document) {
                     message,
                     "write where it is in the image, as /usr/bin/NAME",
                 );
+            }
+        }
+        if service.listen.is_none() {
+            for (key, is_given) in
+                [("listen-mode", service.listen_mode != default_listen_mode()), ("listen-user", service.listen_user)]
+            {
+                if is_given {
+                    let key = format!("{path}.{key}");
+                    document.report(&key, "no socket it could be for, expected listen = \"/PATH\"", "");
+                }
             }
         }
         if service.ready == "exit" && service.restart == Restart::Always.as_str() {

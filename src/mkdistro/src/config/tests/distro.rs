@@ -307,11 +307,11 @@ fn unknown_and_missing_keys() {
         ),
         (
             "packages/podman.toml",
-            "user = true",
-            "users = true",
-            &["packages/podman.toml:37: service.users: unknown key\n  hint: did you mean \"user\"?"],
+            "\nuser = true",
+            "\nusers = true",
+            &["packages/podman.toml:40: service.users: unknown key\n  hint: did you mean \"user\"?"],
         ),
-        ("packages/podman.toml", "[[service]]", "[service]", &["packages/podman.toml:34: TOML syntax: duplicate key"]),
+        ("packages/podman.toml", "[[service]]", "[service]", &["packages/podman.toml:37: TOML syntax: duplicate key"]),
         (
             "packages/extra.toml",
             "[[service]]",

@@ -1,6 +1,6 @@
 //! What follows from a checked project.
 
-use contract::service::{Readiness, Restart};
+use contract::service::{Listen, Readiness, Restart};
 
 use super::*;
 
@@ -26,6 +26,8 @@ fn makes_settings_and_services() {
     assert_eq!(screen.env, [("TERM".into(), "linux".into())]);
     assert_eq!((&mounts.ready, mounts.restart), (&Readiness::Exit, Restart::No));
     assert_eq!(podman.ready, Readiness::Socket("/run/podman/podman.sock".into()));
+    let listen = Listen { path: "/run/podman/podman.sock".into(), mode: 0o660, gid: 1000 };
+    assert_eq!((&podman.listen, &user.listen), (&Some(listen), &None));
     assert_eq!((podman.stop_signal, podman.stop_timeout_secs, podman.restart), (2, 20, Restart::OnFailure));
     assert_eq!((&podman.needs[..], &podman.after[..]), (&["mounts".to_string()][..], &["sshd".to_string()][..]));
     assert!(podman.required);

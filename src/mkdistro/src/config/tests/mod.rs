@@ -81,6 +81,9 @@ env = { TMPDIR = "/var/tmp" }
 needs = ["mounts"]
 after = ["sshd", "absent"]
 ready = "socket /run/podman/podman.sock"
+listen = "/run/podman/podman.sock"
+listen-mode = "0660"
+listen-user = true
 restart = "on-failure"
 stop-command = ["/usr/bin/podman", "stop", "--all"]
 stop-signal = "INT"
@@ -208,7 +211,7 @@ overlay/etc/a\u{fffd}b: bad file name, expected UTF-8 without control characters
 overlay/socket: special file, expected a file, a folder or a symbolic link
   hint: remove it
 packages/extra.toml:2: TOML syntax: string values must be quoted, expected literal string
-packages/podman.toml:32: service.stop_signal: unknown key
+packages/podman.toml:35: service.stop_signal: unknown key
   hint: did you mean \"stop-signal\"?";
     assert_eq!(error.to_string(), expected);
 }
@@ -268,7 +271,7 @@ fn schema_and_types_have_the_same_keys() {
     distro.user.authorized_keys.clear();
     let text = "schema = 1\nsummary = \"s\"\napplets = { program = \"/a\", folder = \"/b\" }\npackages = [\"aa\"]\n\
                 files = [\"/a\"]\n[[directory]]\npath = \"/c\"\n[[write]]\npath = \"/d\"\ncontent = \"\"\n[[service]]\n\
-                name = \"s\"\ncommand = [\"/a\"]\n";
+                name = \"s\"\ncommand = [\"/a\"]\nlisten = \"/run/s\"\n";
     let recipe = parse_recipe("packages/x.toml", text).unwrap();
     for (value, table) in [
         (toml::Table::try_from(&distro).unwrap(), schema::DISTRO),

@@ -93,7 +93,7 @@ fn wrong_values_of_recipes() {
             "[\"/usr/bin/podman\"]",
             "[\"podman\"]",
             &[
-                "packages/podman.toml:36: service.command: bad value, expected the absolute path of a program first, found \
+                "packages/podman.toml:39: service.command: bad value, expected the absolute path of a program first, found \
              \"podman\"\n  hint: write where it is in the image, as /usr/bin/NAME",
             ],
         ),
@@ -101,7 +101,7 @@ fn wrong_values_of_recipes() {
             file,
             "[\"/usr/bin/podman\"]",
             "[]",
-            &["packages/podman.toml:36: service.command: bad value, expected at least one element, found none"],
+            &["packages/podman.toml:39: service.command: bad value, expected at least one element, found none"],
         ),
         (
             file,
@@ -123,10 +123,30 @@ fn wrong_values_of_recipes() {
         ),
         (
             file,
+            "listen = \"/run/podman/podman.sock\"\nlisten-mode = \"0660\"",
+            "listen = \"run/podman.sock\"\nlisten-mode = \"rw\"",
+            &[
+                "packages/podman.toml:28: service.listen: bad value, expected an absolute path without \"..\", \".\" and \
+             \"//\", at most 107 bytes, found \"run/podman.sock\"\n  hint: did you mean \"/run/podman.sock\"?",
+                "packages/podman.toml:29: service.listen-mode: bad value, expected three or four octal digits such as \
+             \"0755\", found \"rw\"",
+            ],
+        ),
+        (
+            file,
+            "listen = \"/run/podman/podman.sock\"\n",
+            "",
+            &[
+                "packages/podman.toml:28: service.listen-mode: no socket it could be for, expected listen = \"/PATH\"",
+                "packages/podman.toml:29: service.listen-user: no socket it could be for, expected listen = \"/PATH\"",
+            ],
+        ),
+        (
+            file,
             "\"on-failure\"",
             "\"onfailure\"",
             &[
-                "packages/podman.toml:28: service.restart: bad value, expected \"always\", \"on-failure\" or \"no\", found \
+                "packages/podman.toml:31: service.restart: bad value, expected \"always\", \"on-failure\" or \"no\", found \
              \"onfailure\"\n  hint: did you mean \"on-failure\"?",
             ],
         ),
@@ -135,7 +155,7 @@ fn wrong_values_of_recipes() {
             "\"INT\"",
             "\"SIGTERM\"",
             &[
-                "packages/podman.toml:30: service.stop-signal: bad value, expected one of HUP, INT, QUIT, KILL, USR1, USR2, \
+                "packages/podman.toml:33: service.stop-signal: bad value, expected one of HUP, INT, QUIT, KILL, USR1, USR2, \
              TERM, WINCH, PWR, found \"SIGTERM\"\n  hint: did you mean \"TERM\"?",
             ],
         ),
@@ -144,7 +164,7 @@ fn wrong_values_of_recipes() {
             "required = true",
             "required = \"yes\"",
             &[
-                "packages/podman.toml:32: service.required: wrong type, expected true or false, found the string \"yes\"",
+                "packages/podman.toml:35: service.required: wrong type, expected true or false, found the string \"yes\"",
             ],
         ),
         (
