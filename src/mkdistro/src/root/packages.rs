@@ -40,7 +40,7 @@ impl Packages {
                 let keep = |path: &[u8]| {
                     (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(to_path(path))
                 };
-                let opened = deb::open(file, &origin, &keep).with_context(|| format!("reading {}", file.display()))?;
+                let opened = deb::open(file, &origin, &keep)?;
                 Ok((package.name.clone(), opened.tree))
             })
             .collect::<Result<_>>()?;
