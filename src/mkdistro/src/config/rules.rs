@@ -1,6 +1,6 @@
 //! What a single text value must look like, each rule with the words that a message uses.
 
-use super::nearest::did_you_mean;
+use crate::nearest::{did_you_mean, nearest};
 use contract::service::Restart;
 
 /// A rule for one text value.
@@ -172,7 +172,7 @@ pub(super) const READY: Rule = Rule::hinted(
     },
     |v| {
         let (word, path) = v.split_once(' ').unwrap_or((v, "/PATH"));
-        match super::nearest::nearest(word, ["started", "exit", "socket", "file"]) {
+        match nearest(word, ["started", "exit", "socket", "file"]) {
             Some(word @ ("socket" | "file")) => suggest(&format!("{word} {}", absolute(path))),
             Some(word) => suggest(word),
             None => String::new(),
