@@ -7,7 +7,7 @@
 pub(crate) mod compression;
 mod control;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unpack;
 
 use std::path::Path;
@@ -20,6 +20,7 @@ use formats::ar;
 use formats::tree::Tree;
 
 pub use control::Control;
+pub(crate) use unpack::MERGED;
 
 /// Upper bound of a `control.tar` after decompression; real ones stay below 3 MB.
 const MAX_CONTROL_BYTES: u64 = 64 << 20;

@@ -100,6 +100,35 @@ fn deb(extension: &str, data: &[u8]) -> Bytes {
     ar(&[("debian-binary", b"2.0\n"), ("_future", b"x"), (&control_name, &control), (&data_name, &data)]).into()
 }
 
+/// A package of that name with the files, folders and links of a tree.
+pub(crate) fn packed(name: &str, tree: &Tree) -> Vec<u8> {
+    let control = CONTROL.replace("toy", name);
+    let mut controls = tar::Builder::new(Vec::new());
+    let entry = header(tar::EntryType::Regular, b"./control", 0o644, control.len() as u64);
+    controls.append(&entry, control.as_bytes()).unwrap();
+    let mut data = tar::Builder::new(Vec::new());
+    for (path, node) in tree.iter().skip(1) {
+        let path = std::str::from_utf8(path).unwrap();
+        let mut entry = header(tar::EntryType::Regular, b"", node.mode.into(), 0);
+        match &node.kind {
+            Kind::File(content) => {
+                entry.set_size(content.len() as u64);
+                data.append_data(&mut entry, path, content.as_ref()).unwrap();
+            }
+            Kind::Symlink(target) => {
+                entry.set_entry_type(tar::EntryType::Symlink);
+                data.append_link(&mut entry, path, std::str::from_utf8(target).unwrap()).unwrap();
+            }
+            _ => {
+                entry.set_entry_type(tar::EntryType::Directory);
+                data.append_data(&mut entry, path, &[][..]).unwrap();
+            }
+        }
+    }
+    let (controls, data) = (controls.into_inner().unwrap(), data.into_inner().unwrap());
+    ar(&[("debian-binary", b"2.0\n"), ("control.tar", &controls), ("data.tar", &data)])
+}
+
 fn origin() -> Arc<str> {
     Arc::from("toy 1.2-3")
 }

@@ -36,7 +36,8 @@ fn put(tree: &mut Tree, path: &str, content: impl Into<Bytes>) {
     tree.insert(path.as_bytes(), Node::new(Kind::File(content.into()), 0o644, &Arc::from("linux 6.1"))).unwrap();
 }
 
-fn package() -> Tree {
+/// A kernel package with the modules that the initramfs needs.
+pub(crate) fn package() -> Tree {
     let mut tree = Tree::new();
     put(&mut tree, "boot/vmlinuz-6.1-toy", &b"kernel"[..]);
     let config =
