@@ -89,10 +89,8 @@ impl Tree {
         let parent = self.make_dirs(parent, &node.origin)?;
         let real = join(&parent, name);
         let replaces_folder = self.nodes.get(&real).is_some_and(|old| old.kind == Kind::Directory);
-        if replaces_folder && node.kind != Kind::Directory {
-            if self.children(&real).next().is_some() {
-                return Err(format!("{} is a folder with content", show(&real)));
-            }
+        if replaces_folder && node.kind != Kind::Directory && self.children(&real).next().is_some() {
+            return Err(format!("{} is a folder with content", show(&real)));
         }
         self.nodes.insert(real.clone(), node);
         Ok(real)

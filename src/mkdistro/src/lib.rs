@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod image;
 pub mod kernel;
 pub mod lock;
+mod nearest;
 pub mod problem;
 pub mod progress;
 pub mod root;

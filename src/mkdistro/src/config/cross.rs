@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, quote};
 use super::effective::console_service;
-use super::nearest::did_you_mean;
 use super::problems::{ConfigProblem, Problems};
 use super::single::{Claim, Made, claims};
 use super::{Distro, Fragment, OptionValue, OverlayEntry, Recipe};
+use crate::nearest::did_you_mean;
 
 /// A recipe that was read; without value if its file cannot be used.
 pub(super) struct Read {

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
-use super::nearest::did_you_mean;
 use super::problems::ConfigProblem;
 use super::rules::Rule;
 use super::schema::{self, Key, Kind};
+use crate::nearest::did_you_mean;
 
 /// A file that was read: its value, the places of its keys and its problems.
 #[derive(Debug, Default)]

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::cross::{Read, Recipes, check_needs, check_options, check_paths, check_services, effective};
 use super::document::{self, Document};
-use super::nearest::did_you_mean;
 use super::problems::{ConfigProblem, Problems};
 use super::single::{check_distro, check_recipe};
 use super::{Checked, Distro, Fragment, Recipe, fragment, overlay, rules, schema};
+use crate::nearest::did_you_mean;
 use crate::problem::Problem;
 
 const DISTRO: &str = "distro.toml";

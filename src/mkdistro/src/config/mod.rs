@@ -6,7 +6,6 @@ mod document;
 mod effective;
 mod fragment;
 mod load;
-mod nearest;
 mod overlay;
 mod problems;
 mod recipe;
@@ -21,7 +20,6 @@ use std::path::PathBuf;
 
 pub use distro::{Boot, Console, Data, Distro, Identity, Kernel, Root, Sources, User};
 pub use load::{check, load, parse_distro, parse_fragment, parse_recipe};
-pub use nearest::{did_you_mean, nearest};
 pub use problems::{ConfigProblem, Problems};
 pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};
 

@@ -1,6 +1,6 @@
 //! What a single text value must look like, each rule with the words that a message uses.
 
-use super::nearest::did_you_mean;
+use crate::nearest::{did_you_mean, nearest};
 use contract::service::Restart;
 
 /// A rule for one text value.
@@ -111,13 +111,16 @@ pub(super) const COMPRESSION: Rule =
     Rule::hinted("\"xz\" or \"zstd:LEVEL\" with a level from 1 to 22", is_compression, |v| {
         if v == "zstd" { suggest("zstd:19") } else { did_you_mean(v, ["xz", "zstd:19"]) }
     });
+/// Users and groups of every root (see `root/accounts.rs`); the login user, who has a group of the same name, is another.
+const SYSTEM_NAMES: [&str; 9] = ["root", "nobody", "nogroup", "daemon", "tty", "disk", "kmem", "dialout", "utmp"];
+
 /// A login user.
 pub(super) const USER: Rule = Rule::new(
-    "lower-case letters, digits, \"_\" and \"-\", a letter or \"_\" first, at most 32, not \"root\" or \"nobody\"",
+    "lower-case letters, digits, \"_\" and \"-\", a letter or \"_\" first, at most 32, no user or group of the system",
     |v| {
         v.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
             && is_made_of(v, 32, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))
-            && !["root", "nobody"].contains(&v)
+            && !SYSTEM_NAMES.contains(&v)
     },
 );
 /// A line of `authorized_keys` (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
@@ -178,7 +181,7 @@ pub(super) const READY: Rule = Rule::hinted(
     },
     |v| {
         let (word, path) = v.split_once(' ').unwrap_or((v, "/PATH"));
-        match super::nearest::nearest(word, ["started", "exit", "socket", "file"]) {
+        match nearest(word, ["started", "exit", "socket", "file"]) {
             Some(word @ ("socket" | "file")) => suggest(&format!("{word} {}", absolute(path))),
             Some(word) => suggest(word),
             None => String::new(),

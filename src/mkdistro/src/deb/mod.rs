@@ -4,11 +4,10 @@
 //! whose name begins with `_`; see deb(5). Maintainer scripts, conffiles and checksums are left out: nothing is
 //! configured at build time, and the package file as a whole has been verified before it comes here.
 
-mod ar;
 pub(crate) mod compression;
 mod control;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unpack;
 
 use std::path::Path;
@@ -16,9 +15,12 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use formats::ar;
 use formats::tree::Tree;
 
 pub use control::Control;
+pub(crate) use unpack::MERGED;
 
 /// Upper bound of a `control.tar` after decompression; real ones stay below 3 MB.
 const MAX_CONTROL_BYTES: u64 = 64 << 20;
@@ -40,29 +42,29 @@ pub struct Package {
 /// Reads the package file at `path`. Every node's origin is `origin`; files for whose path (relative, after the move to
 /// `usr`) `keep` is false are not held in memory.
 pub fn open(path: &Path, origin: &Arc<str>, keep: &dyn Fn(&[u8]) -> bool) -> Result<Package> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let bytes = std::fs::read(path).map(Bytes::from).with_context(|| format!("reading {}", path.display()))?;
     read(&bytes, origin, keep).with_context(|| format!("reading package {}", path.display()))
 }
 
 /// The same with the package's bytes.
-pub fn read(bytes: &[u8], origin: &Arc<str>, keep: &dyn Fn(&[u8]) -> bool) -> Result<Package> {
+pub fn read(bytes: &Bytes, origin: &Arc<str>, keep: &dyn Fn(&[u8]) -> bool) -> Result<Package> {
     let members = ar::members(bytes)?;
     let mut members = members.iter().filter(|member| !member.name.starts_with('_'));
     match members.next() {
-        Some(first) if first.name == "debian-binary" => check_version(first.data)?,
+        Some(first) if first.name == "debian-binary" => check_version(&first.content)?,
         Some(first) => bail!("expected the member debian-binary first, found {:?}", first.name),
         None => bail!("expected the member debian-binary, found none"),
     }
-    let mut next = |stem: &str| -> Result<&ar::Member<'_>> {
+    let mut next = |stem: &str| -> Result<&ar::Member> {
         let member = members.next().with_context(|| format!("the member {stem}.tar is missing"))?;
         ensure!(member.name.starts_with(&format!("{stem}.tar")), "expected {stem}.tar, found {:?}", member.name);
         Ok(member)
     };
     let (control, data) = (next("control")?, next("data")?);
-    let control = control::read(compression::decoder(control.name, control.data, MAX_CONTROL_BYTES, 1)?)
+    let control = control::read(compression::decoder(&control.name, &control.content, MAX_CONTROL_BYTES, 1)?)
         .with_context(|| format!("reading its {}", control.name))?;
     let threads = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS) as u32);
-    let decoder = || compression::decoder(data.name, data.data, MAX_DATA_BYTES, threads);
+    let decoder = || compression::decoder(&data.name, &data.content, MAX_DATA_BYTES, threads);
     let tree = unpack::tree(&decoder, origin, keep).with_context(|| format!("reading its {}", data.name))?;
     Ok(Package { control, tree })
 }

@@ -94,10 +94,39 @@ fn compress(extension: &str, data: &[u8]) -> Vec<u8> {
     }
 }
 
-fn deb(extension: &str, data: &[u8]) -> Vec<u8> {
+fn deb(extension: &str, data: &[u8]) -> Bytes {
     let (control, data) = (compress(extension, &control_tar()), compress(extension, data));
     let (control_name, data_name) = (format!("control.tar{extension}"), format!("data.tar{extension}"));
-    ar(&[("debian-binary", b"2.0\n"), ("_future", b"x"), (&control_name, &control), (&data_name, &data)])
+    ar(&[("debian-binary", b"2.0\n"), ("_future", b"x"), (&control_name, &control), (&data_name, &data)]).into()
+}
+
+/// A package of that name with the files, folders and links of a tree.
+pub(crate) fn packed(name: &str, tree: &Tree) -> Vec<u8> {
+    let control = CONTROL.replace("toy", name);
+    let mut controls = tar::Builder::new(Vec::new());
+    let entry = header(tar::EntryType::Regular, b"./control", 0o644, control.len() as u64);
+    controls.append(&entry, control.as_bytes()).unwrap();
+    let mut data = tar::Builder::new(Vec::new());
+    for (path, node) in tree.iter().skip(1) {
+        let path = std::str::from_utf8(path).unwrap();
+        let mut entry = header(tar::EntryType::Regular, b"", node.mode.into(), 0);
+        match &node.kind {
+            Kind::File(content) => {
+                entry.set_size(content.len() as u64);
+                data.append_data(&mut entry, path, content.as_ref()).unwrap();
+            }
+            Kind::Symlink(target) => {
+                entry.set_entry_type(tar::EntryType::Symlink);
+                data.append_link(&mut entry, path, std::str::from_utf8(target).unwrap()).unwrap();
+            }
+            _ => {
+                entry.set_entry_type(tar::EntryType::Directory);
+                data.append_data(&mut entry, path, &[][..]).unwrap();
+            }
+        }
+    }
+    let (controls, data) = (controls.into_inner().unwrap(), data.into_inner().unwrap());
+    ar(&[("debian-binary", b"2.0\n"), ("control.tar", &controls), ("data.tar", &data)])
 }
 
 fn origin() -> Arc<str> {
@@ -108,7 +137,7 @@ fn all(_: &[u8]) -> bool {
     true
 }
 
-fn read_error(bytes: &[u8]) -> String {
+fn read_error(bytes: &Bytes) -> String {
     format!("{:#}", read(bytes, &origin(), &all).unwrap_err())
 }
 
@@ -161,7 +190,7 @@ fn refuses_paths_that_leave_the_tree() {
 #[test]
 fn names_what_is_wrong_with_the_archive() {
     for (bytes, message) in [
-        (b"<html>".to_vec(), "no ar archive: it does not begin with \"!<arch>\""),
+        (b"<html>!!".to_vec(), "reading magic of an ar archive at byte 0: expected \"!<arch>\\n\", found \"<html>!!\""),
         (b"!<arch>\n".to_vec(), "expected the member debian-binary, found none"),
         (ar(&[("debian-binary", b"3.0\n")]), "debian-binary: expected version 2.x, found \"3.0\""),
         (ar(&[("control.tar", b"")]), "expected the member debian-binary first, found \"control.tar\""),
@@ -176,7 +205,7 @@ fn names_what_is_wrong_with_the_archive() {
             "reading its control.tar: it has no control file",
         ),
     ] {
-        assert_eq!(read_error(&bytes), message);
+        assert_eq!(read_error(&bytes.into()), message);
     }
 }
 
@@ -185,14 +214,18 @@ fn every_truncation_is_an_error() {
     for extension in [".gz", ".xz", ".zst", ""] {
         let whole = deb(extension, &data_tar());
         for length in (0..whole.len()).step_by(37) {
-            assert!(read(&whole[..length], &origin(), &all).is_err(), "{extension} cut at {length} of {}", whole.len());
+            assert!(
+                read(&whole.slice(..length), &origin(), &all).is_err(),
+                "{extension} cut at {length} of {}",
+                whole.len()
+            );
         }
         // The stream cut inside an archive that is itself whole.
         let data = compress(extension, &entry_tar(b"a", &[7; 5000]));
         let data = &data[..data.len() * 2 / 3];
         let (control, name) = (control_tar(), format!("data.tar{extension}"));
         let cut = ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control), (&name, data)]);
-        assert!(read(&cut, &origin(), &all).is_err(), "{extension}");
+        assert!(read(&cut.into(), &origin(), &all).is_err(), "{extension}");
     }
 }
 
@@ -201,9 +234,9 @@ fn changed_bytes_do_not_panic() {
     for extension in [".gz", ".xz", ".zst", ""] {
         let whole = deb(extension, &data_tar());
         for at in (0..whole.len()).step_by(11) {
-            let mut bytes = whole.clone();
+            let mut bytes = whole.to_vec();
             bytes[at] ^= 0x55;
-            let _ = read(&bytes, &origin(), &all);
+            let _ = read(&bytes.into(), &origin(), &all);
         }
     }
 }

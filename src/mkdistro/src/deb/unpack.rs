@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 2 << 30;
 /// Content is read into a buffer of the declared size, but never more than this before the first byte came.
 const MAX_PREALLOCATION: u64 = 16 << 20;
 /// Folders of the root that trixie's packages have below `usr` (base-files of trixie, `usr-is-merged`).
-const MERGED: [&[u8]; 6] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32"];
+pub(crate) const MERGED: [&[u8]; 6] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32"];
 
 /// Reads a `data.tar`; `archive` starts a new pass over its bytes.
 pub(super) fn tree<'a>(

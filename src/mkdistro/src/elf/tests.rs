@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -169,43 +169,4 @@ fn garbage_is_no_panic() {
     }
     assert_eq!(ElfFile::read(b"#!/bin/sh\n").unwrap(), None);
     assert_eq!(ElfFile::read(b"").unwrap(), None);
-}
-
-/// `DEBS=FOLDER… PROGRAMS=PATH… cargo test -p mkdistro real_packages -- --ignored --nocapture` (lists separated by `:`)
-/// shows what the programs need out of the packages in the folders.
-#[test]
-#[ignore = "needs packages"]
-fn real_packages() {
-    let mut trees = Vec::new();
-    let folders = std::env::var("DEBS").expect("DEBS");
-    let mut files: Vec<PathBuf> = folders
-        .split(':')
-        .flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .filter(|path| !path.to_string_lossy().contains("linux-image"))
-        .collect();
-    files.sort();
-    let started = std::time::Instant::now();
-    for file in &files {
-        let origin = Arc::from(file.file_stem().unwrap().to_string_lossy().as_ref());
-        trees.push(crate::deb::open(file, &origin, &|path| !path.starts_with(b"usr/share")).unwrap().tree);
-    }
-    println!("{} packages read after {:.1} s", files.len(), started.elapsed().as_secs_f32());
-    let mut root = Tree::new();
-    for program in std::env::var("PROGRAMS").expect("PROGRAMS").split(':') {
-        let node = trees.iter().find_map(|tree| tree.get(program.as_bytes())).expect(program);
-        root.insert(program.as_bytes(), node.clone()).unwrap();
-    }
-    let started = std::time::Instant::now();
-    let candidates: Vec<&Tree> = trees.iter().collect();
-    match closure(&root, &[], &candidates) {
-        Ok(needed) => {
-            for needed in &needed {
-                let size = needed.node.content().map_or(0, bytes::Bytes::len);
-                println!("{size:9} {:60} {:30} {}", show(&needed.path), needed.node.origin, needed.wanted_by);
-            }
-            println!("{} entries after {:.3} s", needed.len(), started.elapsed().as_secs_f32());
-        }
-        Err(error) => println!("{error}"),
-    }
 }

@@ -7,6 +7,8 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use formats::tree::{Node, Tree};
 
+use crate::nearest;
+
 /// Extensions of module files, the longer ones first.
 const EXTENSIONS: [&str; 4] = [".ko.xz", ".ko.zst", ".ko.gz", ".ko"];
 
@@ -73,10 +75,7 @@ impl<'a> Index<'a> {
 
     /// The most similar name, if there is one worth showing.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
-        let name = normal(name);
-        let names = self.files.keys().chain(&self.builtin);
-        let (distance, nearest) = names.map(|other| (edit_distance(&name, other), other)).min()?;
-        (distance <= name.len() / 3 + 1).then_some(nearest.as_str())
+        nearest::nearest(name, self.files.keys().chain(&self.builtin).map(String::as_str))
     }
 }
 
@@ -91,34 +90,9 @@ pub(super) fn normal(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// Levenshtein's distance in bytes.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let best = (diagonal + usize::from(from != to)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
-        }
-        row[0] = i + 1;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{edit_distance, module_name};
-
-    #[test]
-    fn measures_distance() {
-        for (a, b, distance) in
-            [("", "abc", 3), ("abc", "", 3), ("veth", "vet", 1), ("kitten", "sitting", 3), ("a", "a", 0)]
-        {
-            assert_eq!(edit_distance(a, b), distance, "{a} {b}");
-        }
-    }
+    use super::module_name;
 
     #[test]
     fn names_modules() {

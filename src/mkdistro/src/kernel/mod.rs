@@ -9,7 +9,7 @@ mod index;
 mod modinfo;
 mod selection;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::*;
 use crate::config::{Distro, Fragment, KernelOption, OptionValue, Recipe};
@@ -36,7 +36,8 @@ fn put(tree: &mut Tree, path: &str, content: impl Into<Bytes>) {
     tree.insert(path.as_bytes(), Node::new(Kind::File(content.into()), 0o644, &Arc::from("linux 6.1"))).unwrap();
 }
 
-fn package() -> Tree {
+/// A kernel package with the modules that the initramfs needs.
+pub(crate) fn package() -> Tree {
     let mut tree = Tree::new();
     put(&mut tree, "boot/vmlinuz-6.1-toy", &b"kernel"[..]);
     let config =
@@ -166,69 +167,4 @@ fn names_a_broken_module() {
         changed[length] ^= 0xff;
         let _ = ModInfo::of_module(&changed);
     }
-}
-
-/// The project's fragments, as far as this test needs them.
-fn project_fragments() -> Vec<Fragment> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config");
-    let names = ["base", "containers", "storage", "network", "virt", "virtualbox"];
-    let fragment = |name: &str| {
-        let path = dir.join(format!("{name}.config"));
-        let (mut options, mut modules) = (Vec::new(), Vec::new());
-        for (number, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
-            if let Some(names) = line.strip_prefix("# modules: ") {
-                modules = names.split(' ').collect();
-            } else if let Some((name, value)) = line.strip_prefix("CONFIG_").and_then(|line| line.split_once('=')) {
-                let value = if value == "y" { OptionValue::BuiltIn } else { OptionValue::Module };
-                options.push(option(number + 1, name, value, &std::mem::take(&mut modules)));
-            }
-        }
-        Fragment { name: name.into(), path, options }
-    };
-    names.map(fragment).into()
-}
-
-/// `KERNEL_DEB=linux-image-….deb cargo test -p mkdistro --release real_kernel -- --ignored --nocapture` shows what the
-/// project's fragments cost; with `KERNEL_OUT=FOLDER` it writes `/lib/modules` there.
-#[test]
-#[ignore = "needs a kernel package"]
-fn real_kernel() {
-    let path = PathBuf::from(std::env::var_os("KERNEL_DEB").expect("KERNEL_DEB"));
-    let started = std::time::Instant::now();
-    let package = crate::deb::open(&path, &Arc::from("linux"), &is_wanted).unwrap();
-    println!("package read after {:.1} s, {} entries", started.elapsed().as_secs_f32(), package.tree.len());
-    let mut checked = checked(Vec::new(), &[], &[]);
-    checked.fragments = project_fragments();
-    let started = std::time::Instant::now();
-    let files = select(&checked, &package.tree).unwrap();
-    println!("{} modules after {:.1} s", files.modules.len(), started.elapsed().as_secs_f32());
-    let mut sizes: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for module in &files.modules {
-        let size = sizes.entry(&module.subject).or_default();
-        *size = (size.0 + 1, size.1 + module.content.len());
-    }
-    let total: usize = files.modules.iter().map(|module| module.content.len()).sum();
-    println!("{sizes:#?}\ntotal {total} bytes");
-    let mut largest: Vec<_> = files.modules.iter().collect();
-    largest.sort_by_key(|module| std::cmp::Reverse(module.content.len()));
-    for module in &largest[..25] {
-        println!("{:9} {:20} {}", module.content.len(), module.name, module.asked_by);
-    }
-    for module in files.modules.iter().filter(|module| !module.info.soft_before.is_empty()) {
-        println!("{} softdep {:?}", module.name, module.info.soft_before);
-    }
-    for module in files.modules.iter().filter(|module| !module.info.firmware.is_empty()) {
-        println!("{} firmware {:?}", module.name, module.info.firmware);
-    }
-    if let Some(out) = std::env::var_os("KERNEL_OUT") {
-        for (path, node) in files.tree.iter() {
-            let path = Path::new(&out).join(String::from_utf8_lossy(path).into_owned());
-            match node.content() {
-                Some(content) => std::fs::write(path, content).unwrap(),
-                None => std::fs::create_dir_all(path).unwrap(),
-            }
-        }
-    }
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
 }

@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -361,44 +360,4 @@ fn differences_are_told() {
         ]
     );
     assert_eq!(old.diff(&old), Vec::<String>::new());
-}
-
-/// The real archive through this machine's mirrors, with timings: `cargo test --release -- --ignored --nocapture real`.
-/// `REAL_CACHE` names a cache folder to keep.
-#[test]
-#[ignore = "needs a network"]
-fn real_archive() {
-    use crate::archive::mirrors::Mirrors;
-    let (dir, mut checked) = project();
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packages/debian-archive-keyring.asc");
-    std::fs::copy(shipped, dir.path().join("packages/debian-archive-keyring.asc")).unwrap();
-    let packages = "podman crun conmon netavark aardvark-dns catatonit passt nftables uidmap busybox-static ca-certificates \
-                    e2fsprogs dropbear-bin openssh-sftp-server sudo-rs libpam-modules";
-    checked.recipes.get_mut("podman").unwrap().packages = packages.split_whitespace().map(str::to_owned).collect();
-    let builder = ["isolinux", "syslinux-common"];
-    let cache = std::env::var("REAL_CACHE").map_or(dir.path().join("cache"), PathBuf::from);
-    let fetcher =
-        Fetcher::new(Cache::open(&cache).unwrap(), Mirrors::of_system(&checked.distro.sources).unwrap(), false);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    for round in ["cold", "warm"] {
-        let begin = std::time::Instant::now();
-        let lock = resolve(&checked, &builder, &fetcher, None, now, &Silent).unwrap();
-        println!("{round}: resolved in {:.2} s", begin.elapsed().as_secs_f64());
-        lock.write(dir.path()).unwrap();
-        let locked = check(checked.clone(), Lock::read(dir.path()).unwrap(), &builder).unwrap();
-        let begin = std::time::Instant::now();
-        let fetched = crate::fetch::fetch(locked, &fetcher, &Silent).unwrap();
-        let bytes: u64 = lock.packages.iter().map(|package| package.size).sum();
-        let seconds = begin.elapsed().as_secs_f64();
-        println!("{round}: {} packages, {:.1} MB in {seconds:.2} s", fetched.files.len(), bytes as f64 / 1e6);
-    }
-    print!(
-        "{}",
-        Lock::read(dir.path())
-            .unwrap()
-            .packages
-            .iter()
-            .map(|p| format!("{} {}\n", p.name, p.version))
-            .collect::<String>()
-    );
 }

@@ -54,3 +54,38 @@ pub(super) fn add(tree: &mut Tree, checked: &Checked) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use formats::tree::Tree;
+
+    use super::{GROUPS, add};
+    use crate::config::parse_distro;
+    use crate::root::testing::{DISTRO, checked, shown};
+
+    #[test]
+    fn writes_the_accounts() {
+        let mut tree = Tree::new();
+        add(&mut tree, &checked(&[("toy", "")])).unwrap();
+        let expected = [
+            "/etc 0755 0/",
+            "/etc/group 0644 0 \"root:x:0:\\ndaemon:x:1:\\ntty:x:5:\\ndisk:x:6:\\nkmem:x:15:\\ndialout:x:20:\\nutmp:x:43:\\n\
+             nogroup:x:65534:\\ncore:x:1000:\\n\"",
+            "/etc/passwd 0644 0 \"root:x:0:0:root:/root:/bin/sh\\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\\n\
+             core:x:1000:1000::/home/core:/bin/sh\\n\"",
+            "/etc/shadow 0600 0 \"root:*::0:99999:7:::\\nnobody:*::0:99999:7:::\\ncore:*::0:99999:7:::\\n\"",
+            "/etc/subgid 0644 0 \"core:100000:65536\\n\"",
+            "/etc/subuid 0644 0 \"core:100000:65536\\n\"",
+        ];
+        assert_eq!(shown(&tree), expected);
+    }
+
+    #[test]
+    fn the_login_user_is_none_of_the_system() {
+        let distro = |name: &str| format!("{DISTRO}[root]\nrecipes = [\"toy\"]\n[user]\nname = \"{name}\"\n");
+        for name in GROUPS.map(|(name, _)| name).iter().chain(&["nobody"]) {
+            assert!(parse_distro(&distro(name)).is_err(), "{name}");
+        }
+        assert!(parse_distro(&distro("core")).is_ok());
+    }
+}

@@ -27,7 +27,8 @@ pub(super) fn link(tree: &mut Tree, applets: &Applets) -> Result<()> {
         .map(|(path, _)| split(path).1.to_vec())
         .collect();
     let origin: Arc<str> = Arc::from("busybox applet");
-    let target = split(applets.program.as_bytes()).1;
+    let (folder, name) = split(applets.program.as_bytes());
+    let target = if folder == applets.folder.as_bytes() { name } else { applets.program.as_bytes() };
     for name in names {
         if applets.except.contains(&name) || taken.contains(name.as_bytes()) {
             continue;
@@ -59,7 +60,54 @@ fn names(program: &[u8]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::{link, names};
+    use crate::config::Applets;
+    use crate::root::testing::{file, shown, tree};
+    use formats::tree::Node;
+
+    const BUSYBOX: &str = "ELF..x[\0[[\0ash\0busybox\0cat\0init\0mount\0\0zzz\0";
+
+    /// The root after `folder` was filled with links to busybox; without /usr/bin/busybox itself.
+    fn linked(root: &[(&str, Node)], folder: &str) -> Vec<String> {
+        let mut tree = tree(root);
+        tree.insert(b"usr/bin/busybox", file(BUSYBOX, 0o755)).unwrap();
+        let applets =
+            Applets { program: "/usr/bin/busybox".into(), folder: folder.into(), except: vec!["init".into()] };
+        link(&mut tree, &applets).unwrap();
+        shown(&tree).into_iter().filter(|line| !line.contains("busybox 0755") && !line.ends_with('/')).collect()
+    }
+
+    #[test]
+    fn a_program_is_not_replaced() {
+        assert_eq!(
+            linked(&[("usr/sbin/mount", file("real", 0o755))], "/usr/bin"),
+            [
+                "/usr/bin/[ 0777 0 -> busybox",
+                "/usr/bin/[[ 0777 0 -> busybox",
+                "/usr/bin/ash 0777 0 -> busybox",
+                "/usr/bin/cat 0777 0 -> busybox",
+                "/usr/sbin/mount 0755 0 \"real\"",
+            ]
+        );
+        // A data file of that name is no program.
+        assert_eq!(linked(&[("etc/cat", file("", 0o644))], "/usr/bin").len(), 6);
+    }
+
+    #[test]
+    fn links_from_another_folder_lead_to_the_program() {
+        let links = linked(&[], "/usr/lib/applets");
+        assert_eq!(links[2], "/usr/lib/applets/ash 0777 0 -> /usr/bin/busybox");
+    }
+
+    #[test]
+    fn a_program_without_a_table_is_refused() {
+        let mut tree = tree(&[("usr/bin/tool", file("ELF", 0o755))]);
+        let applets = Applets { program: "/usr/bin/tool".into(), folder: "/usr/bin".into(), except: Vec::new() };
+        assert_eq!(
+            link(&mut tree, &applets).unwrap_err().to_string(),
+            "reading the applet names of /usr/bin/tool: found no table of them"
+        );
+    }
 
     #[test]
     fn reads_the_table() {

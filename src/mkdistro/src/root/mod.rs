@@ -8,11 +8,16 @@ mod overlay;
 mod packages;
 mod recipe;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use contract::paths;
 use formats::tree::{Kind, Node, Tree};
 
 use crate::elf;
@@ -38,7 +43,7 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     let checked = &fetched.locked.checked;
     let task = progress.start("reading packages", 0);
     let packages = Packages::open(fetched)?;
-    task.finish(&format!("{} packages", packages.trees.len()));
+    task.finish(&format!("{} packages", packages.trees.len() + 1));
 
     let task = progress.start("assembling the root", 0);
     let kernel = kernel::select(checked, &packages.kernel)?;
@@ -74,7 +79,7 @@ fn graft(tree: &mut Tree, other: &Tree) -> Result<()> {
 
 fn add_guest_programs(tree: &mut Tree) -> Result<()> {
     let origin: Arc<str> = Arc::from("mkdistro");
-    for (path, program) in [("usr/bin/init", guest::INIT), ("usr/bin/distroctl", guest::DISTROCTL)] {
+    for (path, program) in [(paths::INIT, guest::INIT), ("/usr/bin/distroctl", guest::DISTROCTL)] {
         let content = Kind::File(Bytes::from_static(program));
         insert(tree, path.as_bytes(), Node::new(content, 0o755, &origin))?;
     }
@@ -107,7 +112,7 @@ fn insert(tree: &mut Tree, path: &[u8], node: Node) -> Result<Vec<u8>> {
 }
 
 fn show(path: &[u8]) -> String {
-    formats::tree::show(path)
+    formats::tree::show(&formats::tree::clean(path))
 }
 
 /// Mode bits from their octal text; the configuration check has seen it before.

@@ -11,6 +11,7 @@ use formats::tree::{Kind, Node, Tree};
 
 use super::insert;
 use crate::config::Checked;
+use crate::problem::{Class, Problem};
 
 /// Adds the files, root's. Of the mode bits only the owner's execute bit counts, so that the builder's umask and a git
 /// checkout do not change the image.
@@ -28,10 +29,117 @@ pub(super) fn add(tree: &mut Tree, checked: &Checked) -> Result<()> {
             let content = Bytes::from(fs::read(&entry.source).with_context(context)?);
             (Kind::File(content), if executable { 0o755 } else { 0o644 })
         };
-        let existing_folder = kind == Kind::Directory && tree.lookup(entry.target.as_bytes()).is_some();
-        if !existing_folder {
-            insert(tree, entry.target.as_bytes(), Node::new(kind, mode, &origin))?;
+        match tree.lookup(entry.target.as_bytes()) {
+            Some(old) if kind == Kind::Directory && old.kind == Kind::Directory => {}
+            Some(old) if kind == Kind::Directory => {
+                let message = format!("overlay/{0}: folder, but /{0} of {1} is a file", entry.target, old.origin);
+                return Err(Problem::error(Class::Config, message, "rename the folder, or take the file out"));
+            }
+            _ => drop(insert(tree, entry.target.as_bytes(), Node::new(kind, mode, &origin))?),
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use formats::tree::{Node, Tree};
+
+    use super::add;
+    use crate::config;
+    use crate::problem::exit_code;
+    use crate::root::testing::{file, folder, link, project, shown, tree};
+
+    /// Lays `overlay` over `root`.
+    fn laid(root: &[(&str, Node)], overlay: &[(&str, &str)]) -> anyhow::Result<Tree> {
+        let dir = project(&[("toy", "")], overlay);
+        let mut tree = tree(root);
+        add(&mut tree, &config::load(dir.path())?).map(|()| tree)
+    }
+
+    #[test]
+    fn modes_do_not_depend_on_the_host() {
+        let dir = project(&[("toy", "")], &[]);
+        let overlay = dir.path().join("overlay");
+        for (name, mode, expected) in [
+            ("a-private", 0o600, "0644"),
+            ("b-plain", 0o664, "0644"),
+            ("c-read-only", 0o444, "0644"),
+            ("d-script", 0o700, "0755"),
+            ("e-group-runs", 0o650, "0644"),
+            ("f-setuid", 0o4755, "0755"),
+        ] {
+            let path = overlay.join(name);
+            crate::root::testing::write(dir.path(), &format!("overlay/{name}"), "x");
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let mut tree = Tree::new();
+            add(&mut tree, &config::load(dir.path()).unwrap()).unwrap();
+            assert_eq!(shown(&tree), [format!("/{name} {expected} 0 \"x\"")], "{mode:o}");
+            fs::remove_file(path).unwrap();
+        }
+        fs::create_dir(overlay.join("folder")).unwrap();
+        fs::set_permissions(overlay.join("folder"), Permissions::from_mode(0o700)).unwrap();
+        symlink("no/where", overlay.join("link")).unwrap();
+        let mut tree = Tree::new();
+        add(&mut tree, &config::load(dir.path()).unwrap()).unwrap();
+        assert_eq!(shown(&tree), ["/folder 0755 0/", "/link 0777 0 -> no/where"]);
+        assert_eq!(&*tree.get(b"link").unwrap().origin, "overlay");
+    }
+
+    #[test]
+    fn replaces_files_and_keeps_folders() {
+        let root = [
+            ("tmp", folder(0o1777)),
+            ("usr/bin/vi", link("busybox")),
+            ("bin", link("usr/bin")),
+            ("etc/motd", file("old", 0o600)),
+        ];
+        let overlay = [("overlay/tmp/x", "x"), ("overlay/bin/vi", "vim"), ("overlay/etc/motd", "new")];
+        assert_eq!(
+            shown(&laid(&root, &overlay).unwrap()),
+            [
+                "/bin 0777 0 -> usr/bin",
+                "/etc 0755 0/",
+                "/etc/motd 0644 0 \"new\"",
+                "/tmp 1777 0/",
+                "/tmp/x 0644 0 \"x\"",
+                "/usr 0755 0/",
+                "/usr/bin 0755 0/",
+                "/usr/bin/vi 0644 0 \"vim\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn conflicts_are_errors() {
+        for (root, overlay, expected) in [
+            (
+                ("etc/conf", file("", 0o644)),
+                "overlay/etc/conf/.gitkeep",
+                "overlay/etc/conf: folder, but /etc/conf of test is a file",
+            ),
+            (
+                ("etc/conf.d/a", file("", 0o644)),
+                "overlay/etc/conf.d",
+                "putting /etc/conf.d of overlay into the root: /etc/conf.d is a folder with content",
+            ),
+        ] {
+            let error = laid(&[root], &[(overlay, "")]).unwrap_err();
+            assert_eq!((error.to_string().as_str(), exit_code(&error)), (expected, contract::exit::CONFIG));
+        }
+    }
+
+    #[test]
+    fn names_a_file_that_vanished() {
+        let dir = project(&[("toy", "")], &[("overlay/etc/motd", "x")]);
+        let checked = config::load(dir.path()).unwrap();
+        let path = dir.path().join("overlay/etc/motd");
+        fs::remove_file(&path).unwrap();
+        let error = add(&mut Tree::new(), &checked).unwrap_err();
+        let expected = format!("reading {}: No such file or directory (os error 2)", path.display());
+        assert_eq!(format!("{error:#}"), expected);
+    }
 }

@@ -40,7 +40,7 @@ impl Packages {
                 let keep = |path: &[u8]| {
                     (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(to_path(path))
                 };
-                let opened = deb::open(file, &origin, &keep).with_context(|| format!("reading {}", file.display()))?;
+                let opened = deb::open(file, &origin, &keep)?;
                 Ok((package.name.clone(), opened.tree))
             })
             .collect::<Result<_>>()?;
@@ -90,14 +90,73 @@ fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> 
 
 /// Packages are read with a merged /usr, so a pattern below /bin means /usr/bin.
 fn merged_usr(pattern: &str) -> String {
-    for folder in ["/bin/", "/sbin/", "/lib/", "/lib64/"] {
-        if pattern.starts_with(folder) {
-            return format!("/usr{pattern}");
-        }
+    let top = pattern.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(top, _)| top);
+    match top {
+        Some(top) if deb::MERGED.contains(&top.as_bytes()) => format!("/usr{pattern}"),
+        _ => pattern.to_string(),
     }
-    pattern.to_string()
 }
 
 fn to_path(path: &[u8]) -> String {
     format!("/{}", String::from_utf8_lossy(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{glob_set, is_library, merged_usr};
+    use crate::root::testing::{file, folder, packages, tree};
+
+    #[test]
+    fn patterns_are_below_usr() {
+        for (pattern, expected) in [
+            ("/bin/ip", "/usr/bin/ip"),
+            ("/sbin/*", "/usr/sbin/*"),
+            ("/lib/x86_64-linux-gnu/security/**", "/usr/lib/x86_64-linux-gnu/security/**"),
+            ("/lib64/ld-linux-x86-64.so.2", "/usr/lib64/ld-linux-x86-64.so.2"),
+            ("/lib32/a", "/usr/lib32/a"),
+            ("/usr/bin/ip", "/usr/bin/ip"),
+            ("/binary/x", "/binary/x"),
+            ("/etc/bin/x", "/etc/bin/x"),
+            ("/bin", "/bin"),
+        ] {
+            assert_eq!(merged_usr(pattern), expected);
+        }
+    }
+
+    #[test]
+    fn finds_files_by_path() {
+        let one = tree(&[("usr/bin/b", file("", 0o755)), ("usr/bin/d/c", file("", 0o755)), ("etc/a", file("", 0o644))]);
+        let two = tree(&[("usr/bin/a", file("", 0o755)), ("usr/bin/b", file("", 0o755)), ("var/x", folder(0o755))]);
+        let packages = packages(&[("one", one), ("two", two)]);
+        let names = ["two", "one", "absent"].map(String::from);
+        for (pattern, expected) in [
+            ("/bin/*", &["two usr/bin/a", "two usr/bin/b", "one usr/bin/b", "one usr/bin/d"][..]),
+            ("/usr/bin/**", &["two usr/bin/a", "two usr/bin/b", "one usr/bin/b", "one usr/bin/d", "one usr/bin/d/c"]),
+            ("/usr/bin/a", &["two usr/bin/a"]),
+            ("/{etc,usr/bin}/a", &["one etc/a", "two usr/bin/a"]),
+            ("/etc", &["one etc"]),
+            ("/var/*", &["two var/x"]),
+            ("/b", &[]),
+        ] {
+            let found = packages.matching(&names, pattern).unwrap();
+            let found: Vec<String> =
+                found.iter().map(|(name, path)| format!("{name} {}", String::from_utf8_lossy(path))).collect();
+            assert_eq!(found, expected, "{pattern}");
+        }
+        assert_eq!(packages.matching(&names[1..], "/usr/bin/a").unwrap(), []);
+        assert_eq!(glob_set(["/a["]).unwrap_err().to_string(), "reading the pattern \"/a[\"");
+    }
+
+    #[test]
+    fn keeps_what_may_be_a_library() {
+        for (path, expected) in [
+            ("usr/lib/x86_64-linux-gnu/libc.so.6", true),
+            ("usr/lib64/ld-linux-x86-64.so.2", true),
+            ("usr/lib/security/pam_permit.so", true),
+            ("usr/share/libc.so.6", false),
+            ("usr/lib/os-release", false),
+        ] {
+            assert_eq!(is_library(path.as_bytes()), expected, "{path}");
+        }
+    }
 }

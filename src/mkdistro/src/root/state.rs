@@ -39,3 +39,43 @@ pub(super) fn add(tree: &mut Tree, checked: &Checked) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use contract::settings::Settings;
+    use contract::{paths, service};
+    use formats::tree::Tree;
+
+    use super::add;
+    use crate::root::testing::{checked, text};
+
+    #[test]
+    fn writes_what_the_guest_reads() {
+        let services =
+            "load-modules = [\"tun\", \"br_netfilter\"]\n[[service]]\nname = \"toyd\"\ncommand = [\"/usr/bin/toyd\"]\n";
+        let mut checked = checked(&[("toy", services), ("other", "load-modules = [\"tun\"]")]);
+        checked.distro.user.authorized_keys = vec!["ssh-ed25519 AAAA one".into(), " ssh-rsa AAAA two\n".into()];
+        let mut tree = Tree::new();
+        add(&mut tree, &checked).unwrap();
+        for (path, expected) in [
+            (
+                "/etc/os-release",
+                "ID=toy\nNAME=\"toy\"\nVERSION_ID=\"1.2\"\nVERSION=\"1.2\"\nPRETTY_NAME=\"toy 1.2\"\nID_LIKE=debian\n",
+            ),
+            ("/etc/hostname", "box\n"),
+            ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 box\n"),
+            (paths::IMAGE_AUTHORIZED_KEYS, "ssh-ed25519 AAAA one\nssh-rsa AAAA two\n"),
+            (paths::LOAD_MODULES, "br_netfilter\ntun\n"),
+        ] {
+            assert_eq!(text(&tree, path), expected, "{path}");
+        }
+        let settings = Settings::decode(text(&tree, paths::SETTINGS)).unwrap();
+        assert_eq!((settings.name.as_str(), settings.user.as_str()), ("toy", "core"));
+        let (services, problems) = service::decode(text(&tree, paths::SERVICES));
+        let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+        assert_eq!((names, problems), (vec!["console-ttyS0", "toyd"], vec![]));
+        let modes: Vec<u16> =
+            tree.iter().filter(|(_, node)| node.content().is_some()).map(|(_, node)| node.mode).collect();
+        assert_eq!(modes, [0o644; 7]);
+    }
+}

@@ -184,7 +184,7 @@ fn wrong_values_of_distro_toml() {
             "\"root\"",
             &[
                 "distro.toml:25: user.name: bad value, expected lower-case letters, digits, \"_\" and \"-\", a letter or \"_\" \
-             first, at most 32, not \"root\" or \"nobody\", found \"root\"",
+             first, at most 32, no user or group of the system, found \"root\"",
             ],
         ),
         (

@@ -1,12 +1,13 @@
 //! All packages of all suites, by name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 
 use crate::archive::packages::Stanza;
 use crate::archive::relation::{self, Relation};
 use crate::archive::version;
+use crate::nearest;
 use crate::problem::{Class, Problem};
 
 /// A package and the suite that has it.
@@ -103,13 +104,11 @@ impl<'a> Pool<'a> {
         Err(Problem::error(Class::Config, message, "check [kernel] package in distro.toml"))
     }
 
-    /// The known name with the fewest edits, if it is near.
+    /// The most similar name, if there is one worth showing; by name the first of equally near ones.
     pub(super) fn nearest(&self, name: &str) -> Option<&'a str> {
-        let limit = (name.len() / 3).max(1);
-        let close = |known: &&&'a str| known.len().abs_diff(name.len()) <= limit;
-        let by_distance: BTreeMap<(usize, &str), ()> =
-            self.best.keys().filter(close).map(|known| ((edits(known, name), *known), ())).collect();
-        by_distance.into_keys().next().filter(|(distance, _)| *distance <= limit).map(|(_, known)| known)
+        let mut names: Vec<&str> = self.best.keys().copied().collect();
+        names.sort_unstable();
+        nearest::nearest(name, names)
     }
 }
 
@@ -133,22 +132,4 @@ fn unmet(candidate: &Candidate<'_>, relation: &Relation<'_>, found: &Candidate<'
     let hint =
         "the suites in [sources] of distro.toml do not fit each other, or a mirror is in the middle of an update";
     Problem::error(Class::Config, message, hint)
-}
-
-/// Levenshtein distance in bytes.
-fn edits(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut before = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(right.bytes()) {
-            let here = (diagonal + usize::from(a != b)).min(before + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, here);
-            before = here;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -1,13 +1,13 @@
 //! The valid spelling nearest to what was written, for hints.
 
 /// A hint that names the candidate nearest to `word`; empty if none is near.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, candidates).map_or_else(String::new, |candidate| format!("did you mean {candidate:?}?"))
 }
 
 /// The candidate with the fewest edits from `word`, if they are few for its length; the first of equally near ones.
 /// Case and `_` for `-` do not count.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
     candidates
         .into_iter()
