@@ -45,10 +45,9 @@ pub(super) fn menu(checked: &Checked) -> String {
         ENTRIES[0].0,
     );
     for (label, title, extra) in ENTRIES {
-        let append = format!("{REQUIRED_COMMAND_LINE} {} {extra}", boot.command_line);
         text.push_str(&format!(
             "LABEL {label}\n  MENU LABEL {title}\n  LINUX /boot/vmlinuz\n  INITRD /boot/initrd.img\n  APPEND {}\n",
-            append.trim()
+            [REQUIRED_COMMAND_LINE, &boot.command_line, extra].join(" ").trim()
         ));
     }
     text
@@ -65,3 +64,71 @@ const ENTRIES: [(&str, &str, &str); 4] = [
     ("nodata", "Start without touching any data disk", "distro.data=none"),
     ("rescue", "Rescue shell", "distro.rescue"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use contract::cmdline;
+
+    use super::{ENTRIES, file, menu};
+    use crate::root::testing::{checked, packages, tree};
+
+    #[test]
+    fn writes_the_menu() {
+        let mut checked = checked(&[("toy", "")]);
+        checked.distro.boot.timeout = 5;
+        checked.distro.boot.command_line = "console=ttyS0 quiet".into();
+        let expected = "\
+SERIAL 0 115200
+UI menu.c32
+MENU TITLE toy 1.2
+TIMEOUT 50
+DEFAULT default
+LABEL default
+  MENU LABEL Start
+  LINUX /boot/vmlinuz
+  INITRD /boot/initrd.img
+  APPEND rootfstype=ramfs console=ttyS0 quiet
+LABEL verbose
+  MENU LABEL Start with all messages
+  LINUX /boot/vmlinuz
+  INITRD /boot/initrd.img
+  APPEND rootfstype=ramfs console=ttyS0 quiet loglevel=7 distro.verbose
+LABEL nodata
+  MENU LABEL Start without touching any data disk
+  LINUX /boot/vmlinuz
+  INITRD /boot/initrd.img
+  APPEND rootfstype=ramfs console=ttyS0 quiet distro.data=none
+LABEL rescue
+  MENU LABEL Rescue shell
+  LINUX /boot/vmlinuz
+  INITRD /boot/initrd.img
+  APPEND rootfstype=ramfs console=ttyS0 quiet distro.rescue
+";
+        assert_eq!(menu(&checked), expected);
+        checked.distro.boot.timeout = 0;
+        assert!(menu(&checked).contains("\nTIMEOUT 1\n"), "0 would wait for ever");
+    }
+
+    #[test]
+    fn entries_use_keys_that_the_guest_knows() {
+        let value = |label: &str, key: &str| {
+            let (_, _, extra) = ENTRIES.iter().find(|(name, ..)| *name == label).unwrap();
+            cmdline::value(extra, key)
+        };
+        assert_eq!(value("verbose", cmdline::VERBOSE), Some(""));
+        assert_eq!(value("nodata", cmdline::DATA), Some("none"));
+        assert_eq!(value("rescue", cmdline::RESCUE), Some(""));
+    }
+
+    #[test]
+    fn takes_files_of_its_packages_only() {
+        let node = crate::root::testing::file("code", 0o644);
+        let path = "/usr/lib/ISOLINUX/isolinux.bin";
+        let theirs = packages(&[("other", tree(&[(path, node.clone())]))]);
+        assert_eq!(
+            file(&theirs, path).unwrap_err().to_string(),
+            "/usr/lib/ISOLINUX/isolinux.bin is not in isolinux or syslinux-common"
+        );
+        assert_eq!(file(&packages(&[("isolinux", tree(&[(path, node)]))]), path).unwrap(), "code");
+    }
+}

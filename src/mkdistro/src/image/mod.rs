@@ -4,6 +4,8 @@ mod initramfs;
 mod iso;
 mod isolinux;
 mod output;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,12 @@ use formats::squashfs;
 use sha2::{Digest, Sha256};
 
 use crate::config::Checked;
+use crate::fetch::hex;
 use crate::progress::Progress;
 use crate::root::RootTree;
 
 pub use isolinux::{BOOT_FILES, BOOT_PACKAGES};
+pub use output::check as check_output;
 
 /// What was written.
 #[derive(Debug, Clone)]
@@ -43,7 +47,12 @@ pub fn write_iso(
     progress: &dyn Progress,
 ) -> Result<Image> {
     let squashfs = write_squashfs(checked, root, path, mtime, progress)?;
-    let initramfs = initramfs::build(checked, root, squashfs.clone(), mtime).context("building the initramfs")?;
+    let parts = initramfs::Parts {
+        settings: &checked.settings(),
+        modules: &root.kernel.boot,
+        shell: initramfs::Parts::shell_of(&root.tree),
+    };
+    let initramfs = initramfs::build(&parts, squashfs.clone(), mtime).context("building the initramfs")?;
     let task = progress.start("writing the ISO", 0);
     let part = output::Part::create(path)?;
     iso::write(checked, root, initramfs.clone(), mtime, part.file(), path)?;
@@ -94,12 +103,8 @@ fn hash(file: &File) -> Result<String> {
     loop {
         let count = std::io::Read::read(&mut reader, &mut buffer).context("reading the ISO back")?;
         if count == 0 {
-            return Ok(hex(&hasher.finalize()));
+            return Ok(hex(hasher));
         }
         hasher.update(&buffer[..count]);
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
