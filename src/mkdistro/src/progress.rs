@@ -13,6 +13,8 @@ pub trait Task: Send + Sync {
 pub trait Progress: Send + Sync {
     /// Begins a step; `total` is in bytes, 0 if unknown.
     fn start(&self, what: &str, total: u64) -> Box<dyn Task>;
+    /// A result that belongs to no step.
+    fn say(&self, message: &str);
     /// Something the user must know though nothing failed.
     fn warn(&self, message: &str);
 }
@@ -31,5 +33,6 @@ impl Progress for Silent {
     fn start(&self, _what: &str, _total: u64) -> Box<dyn Task> {
         Box::new(NoTask)
     }
+    fn say(&self, _message: &str) {}
     fn warn(&self, _message: &str) {}
 }

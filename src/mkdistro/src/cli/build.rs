@@ -42,9 +42,8 @@ impl Build {
         let image = image::write_iso(&fetched.locked.checked, &root, &self.output, mtime, progress)?;
         let parts: Vec<String> =
             image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();
-        let task = progress.start("done", 0);
-        task.finish(&format!(
-            "{} in {:.1} s: {}",
+        progress.say(&format!(
+            "done: {} in {:.1} s: {}",
             megabytes(image.size_bytes),
             started.elapsed().as_secs_f64(),
             parts.join(", ")

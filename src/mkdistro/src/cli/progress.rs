@@ -114,6 +114,12 @@ impl Progress for Reporter {
         Box::new(Step { what: what.into(), started: Instant::now(), output: Arc::clone(&self.output), bar })
     }
 
+    fn say(&self, message: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            self.output.line(message);
+        }
+    }
+
     fn warn(&self, message: &str) {
         self.output.line(&format!("{} {message}", self.style.paint(Style::YELLOW, "warning:")));
     }
@@ -203,17 +209,20 @@ mod tests {
         unknown.set(5);
         drop(unknown);
         task.finish("57 files, 186.2 MB");
+        reporter.say("done: 51.3 MB");
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| line.split(", 0.").next().unwrap().to_string()).collect()
     }
 
     #[test]
     fn one_line_for_a_finished_step() {
-        let (warning, done) = ("warning: the lock is old", "fetching packages: 57 files, 186.2 MB");
+        let (warning, fetched) = ("warning: the lock is old", "fetching packages: 57 files, 186.2 MB");
+        let done = "done: 51.3 MB";
         for bars in [false, true] {
-            assert_eq!(shown(Verbosity::Normal, bars), [warning, done]);
+            assert_eq!(shown(Verbosity::Normal, bars), [warning, fetched, done]);
             assert_eq!(shown(Verbosity::Quiet, bars), [warning]);
-            assert_eq!(shown(Verbosity::Verbose, bars), ["fetching packages ...", warning, "reading ...", done]);
+            let all = ["fetching packages ...", warning, "reading ...", fetched, done];
+            assert_eq!(shown(Verbosity::Verbose, bars), all);
         }
     }
 

@@ -86,6 +86,7 @@ impl Progress for Steps {
     fn start(&self, what: &str, _total: u64) -> Box<dyn Task> {
         Box::new(Step(what.into(), Arc::clone(&self.0)))
     }
+    fn say(&self, _message: &str) {}
     fn warn(&self, _message: &str) {}
 }
 
