@@ -7,8 +7,11 @@ pub mod progress;
 mod project;
 mod run;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use progress::Verbosity;
@@ -38,6 +41,11 @@ enum Command {
     Run(run::Run),
 }
 
+/// Writes a line of data to stdout. Unlike `println!` it does not panic when nobody reads it any more.
+fn print_line(line: impl Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("writing to stdout")
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -55,5 +63,59 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => ExitCode::from(error::report(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+    use contract::exit;
+
+    use super::{Arguments, EXIT_CODES};
+    use crate::problem::{Class, Problem, exit_code};
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_long_help_with_an_example_in_80_columns() {
+        // The global width counts after the command line has been put together.
+        let mut all = Arguments::command();
+        all.build();
+        for command in all.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let name = command.get_name().to_string();
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(&format!("\nExamples:\n  mkdistro {name}\n")), "{help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        }
+    }
+
+    #[test]
+    fn exit_codes_are_the_contract_s() {
+        for (class, code) in [
+            (Class::Config, exit::CONFIG),
+            (Class::Network, exit::NETWORK),
+            (Class::Verify, exit::VERIFY),
+            (Class::Lock, exit::LOCK),
+            (Class::Output, exit::OUTPUT),
+        ] {
+            let error = Problem::error(class, "", "").context("doing something");
+            assert_eq!((class.exit_code(), exit_code(&error)), (code, code), "{class:?}");
+        }
+        assert_eq!(exit_code(&anyhow::anyhow!("any")), exit::FAILURE);
+        let usage = Arguments::try_parse_from(["mkdistro", "bake"]).unwrap_err();
+        assert_eq!(usage.exit_code(), i32::from(exit::USAGE));
+        let documented: Vec<&str> = EXIT_CODES.lines().skip(1).map(|line| &line[..4]).collect();
+        assert_eq!(documented, ["  0 ", "  1 ", "  2 ", "  3 ", "  4 ", "  5 ", "  6 ", "  7 "]);
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for arguments in [&["mkdistro", "build", "-q", "-v"][..], &["mkdistro", "lock", "--check", "--update"]] {
+            let error = Arguments::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{arguments:?}");
+        }
     }
 }

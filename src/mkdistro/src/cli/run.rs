@@ -92,6 +92,36 @@ fn open_disk(argument: &str, label: &str) -> Result<Disk> {
 }
 
 fn port_pair(text: &str) -> Result<(u16, u16)> {
-    let pair = text.split_once(':').and_then(|(host, guest)| Some((host.parse().ok()?, guest.parse().ok()?)));
+    let port = |text: &str| text.parse().ok().filter(|port| *port != 0);
+    let pair = text.split_once(':').and_then(|(host, guest)| Some((port(host)?, port(guest)?)));
     pair.with_context(|| format!("reading --publish {text}: expected two port numbers, e.g. 8080:80"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{open_disk, port_pair};
+
+    #[test]
+    fn reads_port_pairs() {
+        assert_eq!(port_pair("8080:80").unwrap(), (8080, 80));
+        for wrong in ["8080", "8080:", ":80", "a:80", "80:65536", "1:2:3", "0:80", "80:0"] {
+            assert_eq!(
+                port_pair(wrong).unwrap_err().to_string(),
+                format!("reading --publish {wrong}: expected two port numbers, e.g. 8080:80")
+            );
+        }
+    }
+
+    #[test]
+    fn an_existing_disk_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data.img");
+        std::fs::write(&path, "mine").unwrap();
+        for argument in [path.display().to_string(), format!("{}:4G", path.display())] {
+            assert_eq!(open_disk(&argument, "label").unwrap().path, path);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        let error = open_disk("data.img:many", "label").unwrap_err();
+        assert!(error.to_string().starts_with("reading --disk data.img:many"), "{error:#}");
+    }
 }
