@@ -196,7 +196,8 @@ fn text(dir: &Path, file: &str, problems: &mut Problems) -> Option<String> {
     let bytes = match fs::read(dir.join(file)) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let hint = if file == DISTRO { "run it in a project's folder, or name that folder" } else { "" };
+            let hint =
+                if file == DISTRO { "run it in a project's folder, or name that folder with --project" } else { "" };
             problems.file(file, unreadable("file", &error), hint);
             return None;
         }

@@ -222,7 +222,7 @@ fn missing_files() {
     assert_eq!(
         problems(&dir),
         [
-            "distro.toml: missing file\n  hint: run it in a project's folder, or name that folder",
+            "distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project",
             "packages: missing folder",
         ]
     );

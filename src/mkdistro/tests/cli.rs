@@ -1,0 +1,179 @@
+//! The program as a user calls it: stdout, stderr and exit status, byte for byte. None of it needs a network.
+#![expect(clippy::unwrap_used, reason = "in a test's own functions too, a panic is the verdict")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+const HELP: &str = "\
+Builds bootable, RAM-resident micro Linux distributions that run containers
+
+Usage: mkdistro [OPTIONS] <COMMAND>
+
+Commands:
+  build  Build the distribution: distro.toml → out.iso
+  lock   Resolve recipes to exact packages: writes packages/lock.toml
+  run    Boot an ISO under QEMU, with its console in this terminal
+  help   Print this message or the help of the given subcommand(s)
+
+Options:
+  -q, --quiet    Print warnings and errors only
+  -v, --verbose  Print every step
+  -h, --help     Print help
+  -V, --version  Print version
+
+Exit codes:
+  0 done
+  1 failed
+  2 wrong usage
+  3 distro.toml, a recipe, a kernel fragment or the overlay is wrong
+  4 a file could not be downloaded
+  5 a signature, hash or size is wrong
+  6 the lock does not fit
+  7 the output could not be written
+";
+
+/// A project that is right but for its lock, which it has none of.
+fn project() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    write(
+        dir.path(),
+        "distro.toml",
+        "schema = 1\n\n[distro]\nname = \"toy\"\nversion = \"1\"\n\n[root]\nrecipes = [\"shell\"]\n\n[kernel]\nconfig = []\n",
+    );
+    write(dir.path(), "packages/debian-archive-keyring.asc", "keys\n");
+    write(
+        dir.path(),
+        "packages/shell.toml",
+        "schema = 1\nsummary = \"A shell\"\npackages = [\"busybox-static\"]\nfiles = [\"/usr/bin/busybox\"]\n",
+    );
+    dir
+}
+
+fn write(dir: &Path, file: &str, text: &str) {
+    let path = dir.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Runs mkdistro in a folder, with nothing of the caller's environment.
+fn run(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mkdistro"));
+    let output = command.args(arguments).current_dir(dir).env_clear().output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Expects a failure that prints nothing to stdout and changes nothing in the folder.
+fn fails(dir: &TempDir, arguments: &[&str], status: i32, stderr: &str) {
+    let before = names(dir.path());
+    assert_eq!(run(dir.path(), arguments), (status, String::new(), stderr.to_string()), "{arguments:?}");
+    assert_eq!(names(dir.path()), before, "{arguments:?}");
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn without_arguments_it_shows_the_help_as_an_error() {
+    fails(&TempDir::new().unwrap(), &[], 2, HELP);
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let dir = TempDir::new().unwrap();
+    assert_eq!(run(dir.path(), &["--help"]), (0, HELP.into(), String::new()));
+    let version = format!("mkdistro {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(dir.path(), &["--version"]), (0, version, String::new()));
+}
+
+#[test]
+fn wrong_usage() {
+    let dir = TempDir::new().unwrap();
+    for (arguments, stderr) in [
+        (
+            &["bake"][..],
+            "error: unrecognized subcommand 'bake'\n\nUsage: mkdistro [OPTIONS] <COMMAND>\n\n\
+             For more information, try '--help'.\n",
+        ),
+        (
+            &["biuld"],
+            "error: unrecognized subcommand 'biuld'\n\n  tip: a similar subcommand exists: 'build'\n\n\
+             Usage: mkdistro [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n",
+        ),
+        (
+            &["build", "--ofline"],
+            "error: unexpected argument '--ofline' found\n\n  tip: a similar argument exists: '--offline'\n\n\
+             Usage: mkdistro build --offline\n\nFor more information, try '--help'.\n",
+        ),
+        (
+            &["lock", "--check", "--update"],
+            "error: the argument '--check' cannot be used with '--update'\n\nUsage: mkdistro lock --check\n\n\
+             For more information, try '--help'.\n",
+        ),
+    ] {
+        fails(&dir, arguments, 2, stderr);
+    }
+}
+
+#[test]
+fn outside_of_a_project() {
+    let dir = TempDir::new().unwrap();
+    let stderr = "error: the project has 2 problems\n\
+                  distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project\n\
+                  packages: missing folder\n";
+    for arguments in [&["build"][..], &["build", "--quiet"], &["lock"], &["lock", "--check"], &["build", "-v"]] {
+        fails(&dir, arguments, 3, stderr);
+    }
+    fails(&dir, &["build", "--project", "no/where"], 3, stderr);
+}
+
+#[test]
+fn every_mistake_of_a_project_at_once() {
+    let dir = project();
+    write(
+        dir.path(),
+        "distro.toml",
+        "schema = 1\n\n[distro]\nname = \"toy\"\nversion = \"1\"\nhostnam = \"box\"\n\n\
+         [root]\nrecipes = [\"shel\"]\ncompression = \"zstd:23\"\n\n[kernel]\nconfig = []\n",
+    );
+    let stderr = "error: the project has 3 problems\n\
+                  distro.toml:6: distro.hostnam: unknown key\n  hint: did you mean \"hostname\"?\n\
+                  distro.toml:9: root.recipes: unknown recipe, expected a file of packages/ without .toml, found \
+                  \"shel\"\n  hint: did you mean \"shell\"?\n\
+                  distro.toml:10: root.compression: bad value, expected \"xz\" or \"zstd:LEVEL\" with a level from 1 to 22, \
+                  found \"zstd:23\"\n  hint: did you mean \"zstd:19\"?\n";
+    fails(&dir, &["build"], 3, stderr);
+}
+
+#[test]
+fn without_a_lock() {
+    let dir = project();
+    let stderr = "error: reading packages/lock.toml: No such file or directory (os error 2)\nhint: \"mkdistro lock\" writes it\n";
+    fails(&dir, &["lock", "--check"], 6, stderr);
+    fails(&dir, &["build", "--offline"], 6, stderr);
+    let elsewhere = TempDir::new().unwrap();
+    fails(&elsewhere, &["lock", "--check", "--project", dir.path().to_str().unwrap()], 6, stderr);
+}
+
+#[test]
+fn with_a_lock_that_does_not_fit() {
+    let dir = project();
+    write(dir.path(), "packages/lock.toml", "schema = 1\n");
+    let (status, stdout, stderr) = run(dir.path(), &["lock", "--check"]);
+    assert_eq!((status, stdout.as_str()), (6, ""));
+    assert!(stderr.starts_with("error: reading packages/lock.toml: "), "{stderr}");
+    assert!(stderr.ends_with("\nhint: the file was edited or damaged; \"mkdistro lock\" writes it anew\n"), "{stderr}");
+}
+
+#[test]
+fn run_without_an_iso() {
+    let stderr = "error: out.iso does not exist\nhint: \"mkdistro build\" makes it\n";
+    fails(&TempDir::new().unwrap(), &["run"], 1, stderr);
+}
