@@ -126,7 +126,8 @@ fn an_unknown_key_is_named_with_line_and_nearest_name() {
     let text = fs::read_to_string(project.path("distro.toml")).unwrap();
     let line = text.lines().position(|line| line.starts_with("autorized")).unwrap() + 1;
     let outcome = project.build(&[]);
-    outcome.assert_failed(exit::CONFIG, &[&format!("distro.toml:{line}:"), "autorized-keys", "authorized-keys", "hint:"]);
+    outcome
+        .assert_failed(exit::CONFIG, &[&format!("distro.toml:{line}:"), "autorized-keys", "authorized-keys", "hint:"]);
     project.assert_no_output();
 }
 
