@@ -2,6 +2,7 @@
 //! exit code, names what is wrong, and leaves no output behind; and twice the same input gives the same bytes.
 //!
 //! No guest is started. The packages come from the cache that building the ISO under test has filled.
+#![expect(clippy::unwrap_used, reason = "in a test's own functions too, a panic is the verdict")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
