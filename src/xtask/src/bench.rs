@@ -27,7 +27,9 @@ pub(crate) fn bench() -> Result<bool> {
         // A size that is too small is a result as well.
         match boot(&iso, memory) {
             Ok(found) => figures.extend(found),
-            Err(message) => println!("-m {memory}: does not reach READY: {}", message.lines().last().unwrap_or_default()),
+            Err(message) => {
+                println!("-m {memory}: does not reach READY: {}", message.lines().last().unwrap_or_default());
+            }
         }
     }
     for (name, value, unit) in &figures {
