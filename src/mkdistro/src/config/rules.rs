@@ -36,8 +36,9 @@ pub(super) const SIGNALS: [(&str, i32); 9] = [
     ("PWR", 30),
 ];
 
-/// Bytes of the kernel command line on x86, its final NUL apart (`COMMAND_LINE_SIZE`, `arch/x86/include/asm/setup.h`).
-const COMMAND_LINE_MAX: usize = 2047;
+/// The kernel takes 2047 bytes on x86 (`COMMAND_LINE_SIZE`, `arch/x86/include/asm/setup.h`); the rest is for what the boot
+/// menu and the boot loader add.
+const COMMAND_LINE_MAX: usize = 1900;
 
 const KEY_TYPES: [&str; 7] = [
     "ssh-ed25519",
@@ -140,7 +141,7 @@ pub(super) const LABEL: Rule =
         is_made_of(v, 16, |c| c.is_ascii_graphic() && !"\"'`/\\".contains(c)) && v != "none"
     });
 /// A kernel command line.
-pub(super) const COMMAND_LINE: Rule = Rule::new("at most 2047 bytes of printable ASCII on one line", |v| {
+pub(super) const COMMAND_LINE: Rule = Rule::new("at most 1900 bytes of printable ASCII on one line", |v| {
     v.len() <= COMMAND_LINE_MAX && v.chars().all(|c| c == ' ' || c.is_ascii_graphic())
 });
 /// A path in the image.

@@ -223,7 +223,7 @@ fn wrong_values_of_distro_toml() {
             " quiet",
             "\\nquiet",
             &[
-                "distro.toml:37: boot.command-line: bad value, expected at most 2047 bytes of printable ASCII on one line, \
+                "distro.toml:37: boot.command-line: bad value, expected at most 1900 bytes of printable ASCII on one line, \
              found \"console=tty0 console=ttyS0,115200 console=ttyS1\\nquiet\"",
             ],
         ),
