@@ -14,6 +14,18 @@ pub const FORMAT_ME_MAGIC: &str = "boot2podman, please format-me";
 /// File-system label of the data disk unless `[data] label` in distro.toml says otherwise.
 pub const DEFAULT_DATA_LABEL: &str = "boot2podman-data";
 
+/// Types of SSH keys that may log in; DSA is no longer accepted by anyone. The builder checks distro.toml's keys by it, the
+/// guest those of all sources.
+pub const SSH_KEY_TYPES: [&str; 7] = [
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
 /// fw_cfg names (QEMU `-fw_cfg name=...`) that the guest reads; the kernel shows them below
 /// `/sys/firmware/qemu_fw_cfg/by_name/`.
 pub mod fw_cfg {

@@ -1,18 +1,10 @@
 //! `authorized_keys` lines (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"): `[options] type base64 [comment]`. The base64 part is
 //! the key's blob of RFC 4253 section 6.6, which begins with the type once more as a string.
 
+use contract::SSH_KEY_TYPES;
+
 use super::base64;
 
-/// Types in use today; DSA is no longer accepted by anyone.
-const TYPES: [&str; 7] = [
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-];
 /// Longer lines are passed over in silence by dropbear (`MAX_AUTHKEYS_LINE`).
 const LINE_LIMIT_BYTES: usize = 4200;
 
@@ -64,8 +56,8 @@ fn blob(line: &str) -> Result<&str, String> {
         return Err("is a private key; the public one belongs here".into());
     }
     let (first, rest) = split_word(line);
-    let (kind, rest) = if TYPES.contains(&first) { (first, rest) } else { split_word(rest) };
-    if !TYPES.contains(&kind) {
+    let (kind, rest) = if SSH_KEY_TYPES.contains(&first) { (first, rest) } else { split_word(rest) };
+    if !SSH_KEY_TYPES.contains(&kind) {
         return Err(format!("{first:?} is no key type (such as ssh-ed25519) and no option before one"));
     }
     let (text, _comment) = split_word(rest);

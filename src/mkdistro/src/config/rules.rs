@@ -40,16 +40,6 @@ pub(super) const SIGNALS: [(&str, i32); 9] = [
 /// menu and the boot loader add.
 const COMMAND_LINE_MAX: usize = 1900;
 
-const KEY_TYPES: [&str; 7] = [
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-];
-
 /// Anything on one line, as values of the guest's service table must be.
 pub(super) const LINE: Rule = Rule::new("text on one line without spaces around it", is_line);
 /// Any text.
@@ -280,10 +270,10 @@ fn is_key(line: &str) -> bool {
         })
         .filter(|word| !word.is_empty())
         .peekable();
-    if words.peek().is_some_and(|word| !KEY_TYPES.contains(word)) {
+    if words.peek().is_some_and(|word| !contract::SSH_KEY_TYPES.contains(word)) {
         words.next();
     }
-    words.next().is_some_and(|word| KEY_TYPES.contains(&word)) && words.next().is_some_and(is_key_data)
+    words.next().is_some_and(|word| contract::SSH_KEY_TYPES.contains(&word)) && words.next().is_some_and(is_key_data)
 }
 
 /// Base64 of a key begins with the length of its type's name, whose upper bytes are 0.
