@@ -6,6 +6,7 @@ mod applets;
 pub mod guest;
 mod overlay;
 mod packages;
+mod reason;
 mod recipe;
 mod state;
 #[cfg(test)]
@@ -13,6 +14,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -20,6 +22,7 @@ use bytes::Bytes;
 use contract::paths;
 use formats::tree::{Kind, Node, Tree};
 
+use crate::config::Checked;
 use crate::elf;
 use crate::fetch::Fetched;
 use crate::kernel::{self, KernelFiles};
@@ -27,11 +30,14 @@ use crate::problem::{Class, Problem};
 use crate::progress::Progress;
 
 pub use packages::Packages;
+pub use reason::{Reason, Reasons};
 
 /// The finished root and what goes beside it into an image.
 pub struct RootTree {
     /// The root's files.
     pub tree: Tree,
+    /// Why each of them is there.
+    pub reasons: Reasons,
     /// Kernel, its configuration and the modules of the initramfs.
     pub kernel: KernelFiles,
     /// The opened packages, for what the image takes from them (boot loader).
@@ -48,22 +54,30 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     let task = progress.start("assembling the root", 0);
     let kernel = kernel::select(checked, &packages.kernel)?;
     let mut tree = Tree::new();
+    let mut reasons = Reasons::default();
     for name in recipe::order(checked) {
         recipe::apply(&mut tree, checked, name, &packages).with_context(|| format!("applying packages/{name}.toml"))?;
+        reasons.note(&tree, |_| Reason::Recipe(name.to_owned()));
     }
     graft(&mut tree, &kernel.tree).context("adding the kernel's modules")?;
+    reasons.note(&tree, |path| module_reason(&kernel, path));
     add_guest_programs(&mut tree)?;
-    for recipe in checked.recipes.values() {
+    reasons.note(&tree, |_| Reason::Builder);
+    for (name, recipe) in &checked.recipes {
         if let Some(applets) = &recipe.applets {
             applets::link(&mut tree, applets)?;
+            reasons.note(&tree, |_| Reason::Recipe(name.clone()));
         }
     }
     accounts::add(&mut tree, checked)?;
     state::add(&mut tree, checked)?;
+    reasons.note(&tree, |_| Reason::Builder);
     overlay::add(&mut tree, checked)?;
-    add_libraries(&mut tree, checked, &packages)?;
+    reasons.note(&tree, |_| Reason::Overlay);
+    let wanted_by = add_libraries(&mut tree, checked, &packages)?;
+    reasons.note(&tree, |path| wanted_by.get(path).cloned().map_or(Reason::Builder, Reason::Library));
     task.finish(&format!("{} entries", tree.len()));
-    Ok(RootTree { tree, kernel, packages })
+    Ok(RootTree { tree, reasons, kernel, packages })
 }
 
 /// Puts every entry of `other` into `tree`; folders that exist stay as they are.
@@ -86,7 +100,14 @@ fn add_guest_programs(tree: &mut Tree) -> Result<()> {
     Ok(())
 }
 
-fn add_libraries(tree: &mut Tree, checked: &crate::config::Checked, packages: &Packages) -> Result<()> {
+/// A module's subject; the indices beside the modules are there in every root.
+fn module_reason(kernel: &KernelFiles, path: &[u8]) -> Reason {
+    let module = kernel.modules.iter().find(|module| path.ends_with(module.path.as_bytes()));
+    module.map_or(Reason::Builder, |module| Reason::Module(module.subject.clone()))
+}
+
+/// Adds them; for each path the file or place that wanted it first.
+fn add_libraries(tree: &mut Tree, checked: &Checked, packages: &Packages) -> Result<BTreeMap<Vec<u8>, String>> {
     let extras: Vec<elf::Extra> = checked
         .recipes
         .iter()
@@ -98,10 +119,12 @@ fn add_libraries(tree: &mut Tree, checked: &crate::config::Checked, packages: &P
         .collect();
     let candidates: Vec<&Tree> = packages.trees.values().collect();
     let needed = elf::closure(tree, &extras, &candidates).context("finding shared libraries")?;
+    let mut wanted_by = BTreeMap::new();
     for library in needed {
-        insert(tree, &library.path, library.node)?;
+        let path = insert(tree, &library.path, library.node)?;
+        wanted_by.insert(path, library.wanted_by);
     }
-    Ok(())
+    Ok(wanted_by)
 }
 
 fn insert(tree: &mut Tree, path: &[u8], node: Node) -> Result<Vec<u8>> {
