@@ -42,7 +42,7 @@ fn kernel_and_initramfs_alone() -> Result<()> {
     let mut machine = machine()?;
     machine.kind = MachineType::Q35;
     machine.boot =
-        Boot::Kernel { kernel, initrd, cmdline: "console=ttyS0 rootfstype=ramfs distro.hostname=direct".into() };
+        Boot::Kernel { kernel, initrd, cmdline: "console=ttyS0 retain_initrd distro.hostname=direct".into() };
     let guest = Guest::boot("kernel_and_initramfs", machine)?;
     assert_eq!(guest.ok("hostname")?, "direct");
     assert_eq!(guest.ok("sudo podman info --format '{{.Host.CgroupsVersion}}'")?, "v2");

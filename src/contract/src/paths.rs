@@ -4,8 +4,9 @@
 pub const SETTINGS: &str = "/etc/distro/settings";
 /// Service table of [`crate::service`], in the root.
 pub const SERVICES: &str = "/etc/distro/services";
-/// The SquashFS file inside the initramfs.
-pub const ROOT_IMAGE: &str = "/root.squashfs";
+/// The SquashFS inside the initramfs. The archive does not hold its folder, so the kernel passes over it when it unpacks
+/// (`init/initramfs.c`, `do_name`), and PID 1 mounts it where it lies in memory: the root is there once, not twice.
+pub const ROOT_IMAGE: &str = "/retained/root.squashfs";
 /// Folder of the modules inside the initramfs, flat; [`BOOT_MODULES`] lists them in load order.
 pub const BOOT_MODULE_DIR: &str = "/modules";
 /// File names below [`BOOT_MODULE_DIR`], one a line, in load order.

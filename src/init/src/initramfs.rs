@@ -1,12 +1,12 @@
 //! First stage, in the initramfs: mounts the SquashFS that lies in it, with a size-limited tmpfs over it, and makes that
-//! the root (as switch_root(8) does). What the initramfs held is deleted on the way, so that its RAM is free again; the
-//! SquashFS file lives on behind its loop device.
+//! the root (as switch_root(8) does). What was unpacked is deleted on the way, so that its RAM is free again; the SquashFS
+//! stays where the boot loader put it, behind its loop device.
 
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::modules;
 use crate::rescue::{self, Ask};
+use crate::retained::{self, INITRD};
 use crate::steps::{self, Action, Need, Step};
 use crate::{console, sys};
 
@@ -41,7 +42,7 @@ const API: &[Step] = &[
 
 const ROOT: &[Step] = &[
     Step::call("load modules of", BOOT_MODULES, Need::Optional, load_modules),
-    Step::call("mount squashfs", ROOT_IMAGE, Need::Required, mount_image),
+    Step::call("mount squashfs of", INITRD, Need::Required, mount_image),
     Step::call("mount tmpfs", RW, Need::Required, mount_upper),
     Step::call("mount overlay", NEW_ROOT, Need::Required, mount_overlay),
     Step::call("empty", "/", Need::Optional, |_| empty_initramfs()),
@@ -88,18 +89,25 @@ fn load_modules(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Mounts the SquashFS file through a loop device, which goes away with the mount.
+/// Mounts the SquashFS through a loop device, which goes away with the mount.
 fn mount_image(_: &Context) -> Result<(), Failure> {
     const CONTROL: &str = "/dev/loop-control";
-    let image = File::open(ROOT_IMAGE).map_err(Failure::of("open", ROOT_IMAGE))?;
-    let size = image.metadata().map_err(Failure::of("stat", ROOT_IMAGE))?.len();
+    let image = File::open(INITRD).map_err(|error| {
+        Failure::new("open", INITRD, error).with_hint("the kernel command line must have retain_initrd")
+    })?;
+    let found = retained::find(&|buffer, at| image.read_at(buffer, at)).map_err(Failure::of("read", INITRD))?;
+    let Some(part) = found else {
+        let error = io::Error::new(io::ErrorKind::NotFound, format!("it has no {ROOT_IMAGE}"));
+        return Err(Failure::new("read", INITRD, error).with_hint("uncompressed archives may go before it, no others"));
+    };
+    let size = part.size;
     let control = File::options().read(true).write(true).open(CONTROL).map_err(Failure::of("open", CONTROL))?;
     let number = sys::free_loop_device(control.as_fd()).map_err(Failure::of("find a loop device", CONTROL))?;
     let path = format!("/dev/loop{number}");
     let device = File::open(&path).map_err(Failure::of("open", &path))?;
     // Larger blocks make fewer requests; a device ends at its last whole block.
     let block_size = if size.is_multiple_of(4096) { 4096 } else { 512 };
-    sys::attach_loop(device.as_fd(), image.as_fd(), block_size).map_err(Failure::of("attach", &path))?;
+    sys::attach_loop(device.as_fd(), image.as_fd(), part, block_size).map_err(Failure::of("attach", &path))?;
     fs::create_dir_all(LOWER).map_err(Failure::of("create", LOWER))?;
     let flags = MountFlags::RDONLY | MountFlags::NODEV;
     let mounted = rustix::mount::mount(&path, LOWER, "squashfs", flags, None);
@@ -108,7 +116,7 @@ fn mount_image(_: &Context) -> Result<(), Failure> {
             rustix::io::Errno::NODEV => "the kernel has no SquashFS: is its module in the initramfs?",
             _ => "the image is damaged or cut short: write it to its medium again",
         };
-        Failure::new(format!("mount squashfs of {size} bytes"), ROOT_IMAGE, error).with_hint(hint)
+        Failure::new(format!("mount squashfs of {size} bytes at {} of", part.offset), INITRD, error).with_hint(hint)
     })
 }
 
@@ -134,8 +142,8 @@ fn mount_overlay(_: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes all files of the initramfs: its memory cannot be had back otherwise. Refuses if `/` is not RAM: a tmpfs of half
-/// the RAM, or, with `rootfstype=ramfs` on the command line, a ramfs without a limit (`init_rootfs` of `init/do_mounts.c`).
+/// Deletes all that was unpacked: its memory cannot be had back otherwise. Refuses if `/` is not RAM: a tmpfs, or, with
+/// `rootfstype=ramfs` on the command line, a ramfs (`init_rootfs` of `init/do_mounts.c`).
 fn empty_initramfs() -> Result<(), Failure> {
     // `linux/magic.h`
     const RAMFS_MAGIC: u64 = 0x8584_58f6;

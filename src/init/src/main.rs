@@ -14,6 +14,7 @@ mod modules;
 mod power;
 mod reap;
 mod rescue;
+mod retained;
 mod root;
 mod service;
 mod shutdown;

@@ -7,6 +7,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::retained::Extent;
+
 /// The error of a call that returned a negative number.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -137,12 +139,19 @@ pub(crate) fn free_loop_device(control: BorrowedFd<'_>) -> io::Result<i32> {
     check(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) })
 }
 
-/// Puts `file` behind the loop device, read-only, until the device's last user closes it.
-pub(crate) fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>, block_size: u32) -> io::Result<()> {
+/// Puts a part of `file` behind the loop device, read-only, until the device's last user closes it.
+pub(crate) fn attach_loop(
+    device: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    part: Extent,
+    block_size: u32,
+) -> io::Result<()> {
     // SAFETY: LoopConfig is plain data for which zero is valid.
     let mut config = unsafe { std::mem::zeroed::<LoopConfig>() };
     config.fd = file.as_raw_fd().cast_unsigned();
     config.block_size = block_size;
+    config.info.offset = part.offset;
+    config.info.size_limit = part.size;
     config.info.flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
     // SAFETY: LOOP_CONFIGURE reads one struct loop_config, whose layout `config` has.
     check(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE as _, &raw const config) }).map(|_| ())

@@ -1,8 +1,9 @@
 //! The initramfs: two cpio archives one after the other, which the kernel unpacks in order (kernel
 //! `Documentation/driver-api/early-userspace/buffer-format.rst`).
 //!
-//! The first holds the SquashFS, as it is: it is compressed already. The second, compressed, holds PID 1, the modules
-//! that mount the SquashFS, and the settings.
+//! The first holds the SquashFS, as it is: it is compressed already. It has no other entry, not even the folder that the
+//! SquashFS is in, so that the kernel passes over it ([`paths::ROOT_IMAGE`]). The second, compressed, holds PID 1, the
+//! modules that mount the SquashFS, and the settings.
 
 use std::sync::Arc;
 
@@ -41,9 +42,6 @@ impl Parts<'_> {
 /// Builds it. `mtime` is in seconds since 1970.
 pub(super) fn build(parts: &Parts<'_>, squashfs: Bytes, mtime: u32) -> Result<Bytes> {
     let origin: Arc<str> = Arc::from("initramfs");
-    let mut first = Tree::new();
-    put(&mut first, paths::ROOT_IMAGE, Node::new(Kind::File(squashfs), 0o600, &origin))?;
-
     let mut second = Tree::new();
     put(&mut second, "/init", Node::new(Kind::File(Bytes::from_static(guest::INIT)), 0o755, &origin))?;
     put(&mut second, "/dev/console", Node::new(Kind::CharDevice(5, 1), 0o600, &origin))?;
@@ -64,7 +62,9 @@ pub(super) fn build(parts: &Parts<'_>, squashfs: Bytes, mtime: u32) -> Result<By
     }
     put(&mut second, paths::BOOT_MODULES, Node::new(Kind::File(Bytes::from(order)), 0o644, &origin))?;
 
-    let mut archive = cpio::write_tree(Vec::new(), &first, mtime)?;
+    let mut first = cpio::Writer::new(Vec::new(), mtime);
+    first.entry(&paths::ROOT_IMAGE.as_bytes()[1..], &Node::new(Kind::File(squashfs), 0o600, &origin))?;
+    let mut archive = first.finish()?;
     cpio::pad_segment(&mut archive);
     let small = cpio::write_tree(Vec::new(), &second, mtime)?;
     archive.extend(zstd::bulk::compress(&small, ZSTD_LEVEL)?);
@@ -111,7 +111,7 @@ mod tests {
         let kinds: Vec<Compression> = segments.iter().map(|segment| segment.compression).collect();
         assert_eq!(kinds, [Compression::None, Compression::Zstd]);
         let first: Vec<String> = segments[0].entries.iter().map(shown).collect();
-        assert_eq!(first, [". 0755/", "root.squashfs 0600 \"SQUASHFS\""]);
+        assert_eq!(first, ["retained/root.squashfs 0600 \"SQUASHFS\""]);
         let second: Vec<String> = segments[1].entries.iter().map(shown).collect();
         let settings = format!("etc/distro/settings 0644 {:?}", Settings::default().encode());
         assert_eq!(
@@ -151,7 +151,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             foreign("cpio", &["-it", "--quiet"], Some(&path))
         };
-        assert_eq!(list(&bytes), ".\nroot.squashfs\n");
+        assert_eq!(list(&bytes), "retained/root.squashfs\n");
         let second = cpio::segments(&bytes, 64 << 20).unwrap()[1].offset;
         let mut plain = Vec::new();
         std::io::Read::read_to_end(&mut zstd::Decoder::new(&bytes[second..]).unwrap().single_frame(), &mut plain)

@@ -53,9 +53,8 @@ pub(super) fn menu(checked: &Checked) -> String {
     text
 }
 
-/// What every boot needs: without it the kernel unpacks the initramfs into a tmpfs limited to half of the RAM it counts at
-/// that time (kernel `init/do_mounts.c`, `init_rootfs`), which at 128 MiB is less than the root.
-const REQUIRED_COMMAND_LINE: &str = "rootfstype=ramfs";
+/// What every boot needs: the kernel keeps the initramfs, in which the root is ([`contract::paths::ROOT_IMAGE`]).
+const REQUIRED_COMMAND_LINE: &str = "retain_initrd";
 
 /// Label, title and what is added to the kernel command line.
 const ENTRIES: [(&str, &str, &str); 4] = [
@@ -87,22 +86,22 @@ LABEL default
   MENU LABEL Start
   LINUX /boot/vmlinuz
   INITRD /boot/initrd.img
-  APPEND rootfstype=ramfs console=ttyS0 quiet
+  APPEND retain_initrd console=ttyS0 quiet
 LABEL verbose
   MENU LABEL Start with all messages
   LINUX /boot/vmlinuz
   INITRD /boot/initrd.img
-  APPEND rootfstype=ramfs console=ttyS0 quiet loglevel=7 distro.verbose
+  APPEND retain_initrd console=ttyS0 quiet loglevel=7 distro.verbose
 LABEL nodata
   MENU LABEL Start without touching any data disk
   LINUX /boot/vmlinuz
   INITRD /boot/initrd.img
-  APPEND rootfstype=ramfs console=ttyS0 quiet distro.data=none
+  APPEND retain_initrd console=ttyS0 quiet distro.data=none
 LABEL rescue
   MENU LABEL Rescue shell
   LINUX /boot/vmlinuz
   INITRD /boot/initrd.img
-  APPEND rootfstype=ramfs console=ttyS0 quiet distro.rescue
+  APPEND retain_initrd console=ttyS0 quiet distro.rescue
 ";
         assert_eq!(menu(&checked), expected);
         checked.distro.boot.timeout = 0;

@@ -74,7 +74,7 @@ fn the_iso_has_what_boots() {
     assert_eq!(bytes[510..512], [0x55, 0xaa]);
 
     let segments = cpio::segments(&file("boot/initrd.img"), 64 << 20).unwrap();
-    let Kind::File(squashfs) = &segments[0].entries[1].kind else { panic!("{:?}", segments[0].entries) };
+    let Kind::File(squashfs) = &segments[0].entries[0].kind else { panic!("{:?}", segments[0].entries) };
     let root_image = dir.path().join("root.squashfs");
     std::fs::write(&root_image, squashfs).unwrap();
     let listing = foreign("unsquashfs", &["-lln", root_image.to_str().unwrap()], None);
