@@ -13,6 +13,7 @@ pub mod image;
 pub mod kernel;
 pub mod lock;
 mod nearest;
+mod pattern;
 pub mod problem;
 pub mod progress;
 pub mod root;
