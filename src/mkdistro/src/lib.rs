@@ -10,6 +10,7 @@ pub mod deb;
 pub mod elf;
 pub mod fetch;
 pub mod image;
+mod interrupt;
 pub mod kernel;
 pub mod lock;
 mod nearest;
