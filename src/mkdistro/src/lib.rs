@@ -9,6 +9,8 @@ pub mod config;
 pub mod deb;
 pub mod elf;
 pub mod fetch;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod image;
 mod interrupt;
 pub mod kernel;
