@@ -23,7 +23,7 @@ mod read_boot;
 mod read_system_use;
 mod system_use;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod tests_read;
 mod volume;

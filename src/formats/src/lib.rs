@@ -10,3 +10,5 @@ mod view;
 
 #[cfg(test)]
 mod foreign;
+#[cfg(test)]
+mod fuzz_tests;

@@ -9,10 +9,14 @@ pub mod config;
 pub mod deb;
 pub mod elf;
 pub mod fetch;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod image;
+mod interrupt;
 pub mod kernel;
 pub mod lock;
 mod nearest;
+mod pattern;
 pub mod problem;
 pub mod progress;
 pub mod root;

@@ -31,7 +31,7 @@ fn boot_code() -> Bytes {
     code.into()
 }
 
-pub(super) fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         volume_id: "boot2podman-1".into(),
         publisher: "nobody".into(),
@@ -44,6 +44,10 @@ pub(super) fn options() -> Options {
             boot_info_table: true,
         }],
     }
+}
+
+pub(crate) fn options_without_boot() -> Options {
+    Options { boot: Vec::new(), ..options() }
 }
 
 /// Everything the format can hold, some of it long.

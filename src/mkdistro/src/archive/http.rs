@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::mirrors::Mirror;
-use super::plain_proxy;
+use super::{ca, plain_proxy};
 
 pub(super) const USER_AGENT: &str = concat!("mkdistro/", env!("CARGO_PKG_VERSION"));
 /// To reach the server, with TLS.
@@ -58,8 +58,8 @@ pub(super) struct Response {
 /// Opens files of mirrors; keeps connections open between requests.
 #[derive(Default)]
 pub struct Client {
-    /// By proxy.
-    agents: Mutex<HashMap<Option<String>, ureq::Agent>>,
+    /// By proxy, and by whether TLS is needed.
+    agents: Mutex<HashMap<(Option<String>, bool), ureq::Agent>>,
 }
 
 impl Client {
@@ -95,22 +95,31 @@ impl Client {
             Some(proxy) if url.starts_with("http://") && proxy.starts_with("http://") => {
                 plain_proxy::request(proxy, url, from)
             }
-            _ => request(&self.agent(proxy)?, url, from),
+            _ => {
+                let tls = [Some(url), proxy].into_iter().flatten().any(|url| url.starts_with("https://"));
+                request(&self.agent(proxy, tls)?, url, from)
+            }
         }
     }
 
-    fn agent(&self, proxy: Option<&str>) -> Result<ureq::Agent, OpenError> {
+    fn agent(&self, proxy: Option<&str>, tls: bool) -> Result<ureq::Agent, OpenError> {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = proxy.map(str::to_owned);
+        let key = (proxy.map(str::to_owned), tls);
         if let Some(agent) = agents.get(&key) {
             return Ok(agent.clone());
         }
         let proxy = proxy
             .map(|proxy| ureq::Proxy::new(proxy).map_err(|e| OpenError::Fatal(format!("proxy {proxy}: {e}"))))
             .transpose()?;
+        let trusted = if tls { trusted()? } else { Vec::new() };
         let agent = ureq::Agent::new_with_config(
             ureq::Agent::config_builder()
-                .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
+                .tls_config(
+                    TlsConfig::builder()
+                        .root_certs(RootCerts::Specific(Arc::new(trusted)))
+                        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                        .build(),
+                )
                 .proxy(proxy)
                 .user_agent(USER_AGENT)
                 .http_status_as_error(false)
@@ -125,6 +134,10 @@ impl Client {
         agents.insert(key, agent.clone());
         Ok(agent)
     }
+}
+
+fn trusted() -> Result<Vec<Certificate<'static>>, OpenError> {
+    ca::of_system(&|name| std::env::var(name).ok()).map_err(OpenError::Fatal)
 }
 
 fn request(agent: &ureq::Agent, url: &str, from: u64) -> Result<Response, OpenError> {

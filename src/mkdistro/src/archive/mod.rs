@@ -3,6 +3,7 @@
 //! Reference: Debian's repository format (wiki.debian.org/DebianRepository/Format).
 
 pub mod apt;
+mod ca;
 pub mod date;
 pub mod http;
 pub mod keyring;

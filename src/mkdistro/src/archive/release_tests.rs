@@ -222,3 +222,12 @@ fn verdicts_agree_with_gpgv() {
         assert_eq!(ours, gpgv.status.success(), "{message}\n{}", String::from_utf8_lossy(&gpgv.stderr));
     }
 }
+
+#[test]
+fn fuzz_release() {
+    let tokens = ["SHA256:\n", "Date: ", "\n ", ": ", "/binary-amd64/Packages", "UTC", "Valid-Until: "];
+    let text = TestSuite::new("trixie", Vec::new()).release();
+    fuzz::Fuzz::new("fuzz_release").seed(text).tokens(&tokens).run(|bytes| {
+        drop(std::hint::black_box(Release::parse(&String::from_utf8_lossy(bytes))));
+    });
+}

@@ -206,7 +206,7 @@ impl TestSuite {
         text
     }
 
-    fn index(&self) -> String {
+    pub(crate) fn index(&self) -> String {
         self.packages.iter().fold(String::new(), |mut text, package| {
             let TestPackage { name, version, depends, provides, content, .. } = package;
             let section = if package.section.is_empty() { "admin" } else { package.section };

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::interrupt;
 use progress::Verbosity;
 
 /// Builds bootable, RAM-resident micro Linux distributions that run containers.
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
+    interrupt::watch();
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),

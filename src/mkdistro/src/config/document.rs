@@ -29,7 +29,9 @@ pub(super) struct Document {
 
 /// Reads `text`; no value comes back if it is no TOML or of another schema version.
 pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str, keys: &'static [Key]) -> (Document, Option<T>) {
-    let mut reader = Reader { text, keys, document: Document { complete: true, ..Document::unread(file) } };
+    let line_ends = text.match_indices('\n').map(|(offset, _)| offset).collect();
+    let document = Document { complete: true, ..Document::unread(file) };
+    let mut reader = Reader { text, line_ends, keys, document };
     let value = reader.read();
     let mut document = reader.document;
     document.complete &= value.is_some();
@@ -110,6 +112,8 @@ impl At {
 
 struct Reader<'t> {
     text: &'t str,
+    /// Offsets; a file of nothing but mistakes has as many to place as it has lines.
+    line_ends: Vec<usize>,
     keys: &'static [Key],
     document: Document,
 }
@@ -150,7 +154,7 @@ impl<'t> Reader<'t> {
     }
 
     fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < offset)
     }
 
     fn report(&mut self, at: &At, message: String, hint: String) {

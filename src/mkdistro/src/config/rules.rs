@@ -1,6 +1,7 @@
 //! What a single text value must look like, each rule with the words that a message uses.
 
 use crate::nearest::{did_you_mean, nearest};
+use crate::pattern::Pattern;
 use contract::service::Restart;
 
 /// A rule for one text value.
@@ -145,7 +146,7 @@ pub(super) const SOCKET: Rule = Rule::hinted(
 /// A pattern of paths in packages.
 pub(super) const PATTERN: Rule = Rule::hinted(
     "an absolute path or pattern without \"..\", \".\" and \"//\"",
-    |v| is_path(v) && glob(v).is_some(),
+    |v| is_path(v) && Pattern::parse(v).is_ok(),
     hint_path,
 );
 /// A soname.
@@ -191,11 +192,6 @@ pub(super) const SIGNAL: Rule = Rule::hinted(
     |v| SIGNALS.iter().any(|(name, _)| *name == v),
     |v| did_you_mean(v.trim_start_matches("SIG"), SIGNALS.map(|(name, _)| name)),
 );
-
-/// A pattern as the packages' files are matched: `*` stays within a folder, `**` does not.
-pub(super) fn glob(pattern: &str) -> Option<globset::GlobMatcher> {
-    globset::GlobBuilder::new(pattern).literal_separator(true).build().ok().map(|glob| glob.compile_matcher())
-}
 
 /// Whether a pattern is a plain path.
 pub(super) fn is_literal(pattern: &str) -> bool {

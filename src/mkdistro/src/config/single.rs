@@ -4,8 +4,9 @@ use contract::service::Restart;
 
 use super::document::{Document, entry};
 use super::recipe::default_listen_mode;
-use super::rules::{glob, is_literal};
+use super::rules::is_literal;
 use super::{Distro, Recipe};
+use crate::pattern::Pattern;
 
 /// Checks distro.toml.
 pub(super) fn check_distro(distro: &Distro, document: &mut Document) {
@@ -75,7 +76,8 @@ pub(super) fn check_recipe(recipe: &Recipe, document: &mut Document) {
 fn is_taken(recipe: &Recipe, path: &str) -> bool {
     recipe.rename.contains_key(path)
         || recipe.files.iter().any(|pattern| {
-            pattern == path || !is_literal(pattern) && glob(pattern).is_some_and(|pattern| pattern.is_match(path))
+            pattern == path
+                || !is_literal(pattern) && Pattern::parse(pattern).is_ok_and(|pattern| pattern.is_match(path))
         })
 }
 

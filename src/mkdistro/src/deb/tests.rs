@@ -7,7 +7,7 @@ use formats::tree::Kind;
 const CONTROL: &str = "Package: toy\nVersion: 1.2-3\nArchitecture: amd64\n";
 
 /// An ar archive of `members`.
-fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = b"!<arch>\n".to_vec();
     for (name, data) in members {
         writeln!(out, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", data.len()).unwrap();
@@ -31,7 +31,7 @@ fn header(kind: tar::EntryType, path: &[u8], mode: u32, size: u64) -> tar::Heade
     header
 }
 
-fn control_tar() -> Vec<u8> {
+pub(crate) fn control_tar() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let control = header(tar::EntryType::Regular, b"./control", 0o644, CONTROL.len() as u64);
     builder.append(&control, CONTROL.as_bytes()).unwrap();
@@ -49,7 +49,7 @@ fn long_name() -> String {
     format!("usr/share/{}/{}", "d".repeat(120), "f".repeat(120))
 }
 
-fn data_tar() -> Vec<u8> {
+pub(crate) fn data_tar() -> Vec<u8> {
     use tar::EntryType::{Char, Directory, Link, Regular, Symlink};
     let mut builder = tar::Builder::new(Vec::new());
     builder.append(&header(Directory, b"./", 0o755, 0), &[][..]).unwrap();
@@ -94,7 +94,7 @@ fn compress(extension: &str, data: &[u8]) -> Vec<u8> {
     }
 }
 
-fn deb(extension: &str, data: &[u8]) -> Bytes {
+pub(crate) fn deb(extension: &str, data: &[u8]) -> Bytes {
     let (control, data) = (compress(extension, &control_tar()), compress(extension, data));
     let (control_name, data_name) = (format!("control.tar{extension}"), format!("data.tar{extension}"));
     ar(&[("debian-binary", b"2.0\n"), ("_future", b"x"), (&control_name, &control), (&data_name, &data)]).into()

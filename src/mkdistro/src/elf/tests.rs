@@ -29,16 +29,16 @@ fn compile(dir: &Path, name: &str, source: &str, arguments: &[&str]) -> Option<V
     Some(std::fs::read(output).unwrap())
 }
 
-struct Toys {
+pub(crate) struct Toys {
     _dir: tempfile::TempDir,
-    program: Vec<u8>,
+    pub(crate) program: Vec<u8>,
     base_v1: Vec<u8>,
-    base_v2: Vec<u8>,
-    middle: Vec<u8>,
+    pub(crate) base_v2: Vec<u8>,
+    pub(crate) middle: Vec<u8>,
 }
 
 /// A program that needs libmiddle.so.1 through its RUNPATH, which needs libbase.so.0 in version BASE_2.
-fn toys() -> Option<Toys> {
+pub(crate) fn toys() -> Option<Toys> {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
     let library = |name: &str, soname: &str, source: &str, more: &[&str]| {

@@ -1,47 +1,157 @@
-//! Output files: written under a temporary name beside the target, renamed when complete.
+//! Output files: written without a name where the file system can (O_TMPFILE of open(2)), under a temporary name beside the
+//! target otherwise; they appear under their own name when complete.
+//!
+//! So an end at any moment, SIGKILL included, leaves nothing half written. Where a temporary name is needed, signals that
+//! can be caught remove it (`interrupt`), and the next build removes what SIGKILL left: a file that nobody has locked.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Error, Result};
 use bytes::Bytes;
-use tempfile::{Builder, NamedTempFile};
 
+use crate::interrupt::Registered;
 use crate::problem::{Class, Problem};
+
+const PREFIX: &str = ".mkdistro-";
+const SUFFIX: &str = ".part";
 
 /// A file that does not have its name yet. Dropped without [`Part::publish`] it is removed.
 pub(super) struct Part {
-    temp: NamedTempFile,
+    file: File,
+    /// None while it has no name at all.
+    temporary: Option<Temporary>,
     target: PathBuf,
 }
 
+/// A temporary name; the file is removed with it.
+struct Temporary(Registered);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Gone already if it was published.
+        let _ = fs::remove_file(self.0.path());
+    }
+}
+
 impl Part {
-    /// Makes the temporary file beside `target`.
+    /// Makes a file in the folder of `target`.
     pub(super) fn create(target: &Path) -> Result<Self> {
-        let folder = folder_of(target);
-        let temp = Builder::new()
-            .prefix(".mkdistro-")
-            .suffix(".part")
-            .tempfile_in(&folder)
-            .map_err(|error| explain(error.into(), target))?;
-        Ok(Self { temp, target: target.to_path_buf() })
+        let without_name = nameless(&folder_of(target)).map_err(|error| explain(error.into(), target))?;
+        match without_name {
+            Some(file) => Ok(Self { file, temporary: None, target: target.to_path_buf() }),
+            None => Self::create_named(target).map_err(|error| explain(error.into(), target)),
+        }
+    }
+
+    /// With a temporary name, locked for as long as it is open.
+    fn create_named(target: &Path) -> io::Result<Self> {
+        loop {
+            let temporary = Registered::new(&temporary_name(&folder_of(target)));
+            let file = match OpenOptions::new().read(true).write(true).create_new(true).open(temporary.path()) {
+                Ok(file) => file,
+                // The process id was somebody else's before.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            };
+            let temporary = Temporary(temporary);
+            // Not every file system has locks; then nothing is taken for left behind either.
+            let _ = file.lock();
+            // Before the lock it looked left behind: another build may have removed it.
+            if temporary.0.path().exists() {
+                return Ok(Self { file, temporary: Some(temporary), target: target.to_path_buf() });
+            }
+        }
     }
 
     /// The file.
     pub(super) fn file(&self) -> &File {
-        self.temp.as_file()
+        &self.file
     }
 
     /// Gives it its name and the mode the umask allows; its size in bytes.
     pub(super) fn publish(self) -> Result<u64> {
-        let size = self.file().metadata().context("asking for the output's size")?.len();
-        self.file().sync_all().map_err(|error| explain(error.into(), &self.target))?;
+        let size = self.file.metadata().context("asking for the output's size")?.len();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666 & !umask());
-        self.file().set_permissions(mode).context("setting the output's mode")?;
-        let target = self.target.clone();
-        self.temp.persist(&target).map_err(|error| explain(error.error.into(), &target))?;
+        self.file.set_permissions(mode).context("setting the output's mode")?;
+        self.file.sync_all().and_then(|()| self.name()).map_err(|error| explain(error.into(), &self.target))?;
         Ok(size)
+    }
+
+    fn name(&self) -> io::Result<()> {
+        if let Some(temporary) = &self.temporary {
+            return fs::rename(temporary.0.path(), &self.target);
+        }
+        match link(&self.file, &self.target) {
+            // linkat(2) replaces nothing: a name beside it for a moment, by then of a complete file.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let temporary = Temporary(Registered::new(&temporary_name(&folder_of(&self.target))));
+                link(&self.file, temporary.0.path())?;
+                fs::rename(temporary.0.path(), &self.target)
+            }
+            result => result,
+        }
+    }
+}
+
+/// A file without a name that can get one later; None if the file system or the system has no such files.
+#[cfg(target_os = "linux")]
+fn nameless(folder: &Path) -> io::Result<Option<File>> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
+
+    // Its name will be given through there.
+    if !Path::new("/proc/self/fd").exists() {
+        return Ok(None);
+    }
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o600)) {
+        Ok(descriptor) => Ok(Some(descriptor.into())),
+        // Kernels without it take it for an attempt to write to a folder.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_folder: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// Gives a file without a name its first one, as open(2) says under O_TMPFILE.
+#[cfg(target_os = "linux")]
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    use rustix::fs::{AtFlags, CWD};
+
+    let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn link(_file: &File, _path: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// A name in `folder` that no other file of this process has.
+fn temporary_name(folder: &Path) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("{PREFIX}{}-{number}{SUFFIX}", std::process::id()))
+}
+
+/// Removes temporary files that nobody writes to any more.
+fn remove_left_behind(folder: &Path) {
+    let is_ours = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_ours(&entry.file_name()) && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // It stays if it cannot be removed: it is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -55,6 +165,7 @@ pub fn check(target: &Path) -> Result<()> {
         return Err(Problem::error(Class::Output, message, "name a file with --output"));
     }
     fs::metadata(folder_of(target)).map_err(|error| explain(error.into(), target))?;
+    remove_left_behind(&folder_of(target));
     unnamed(target).map(drop)
 }
 
@@ -119,31 +230,56 @@ mod tests {
         names.collect()
     }
 
+    /// Both ways to make a part, and how many names it has while it is written.
+    fn ways() -> [(fn(&Path) -> Part, usize); 2] {
+        [(|target| Part::create(target).unwrap(), 0), (|target| Part::create_named(target).unwrap(), 1)]
+    }
+
     #[test]
     fn a_dropped_part_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("out.iso");
-        fs::write(&target, "old").unwrap();
-        let part = Part::create(&target).unwrap();
-        io::Write::write_all(&mut part.file(), b"half").unwrap();
-        assert_eq!(names(dir.path()).len(), 2);
-        drop(part);
-        assert_eq!((names(dir.path()), fs::read(&target).unwrap()), (vec!["out.iso".into()], b"old".to_vec()));
+        for (create, count) in ways() {
+            let dir = tempfile::tempdir().unwrap();
+            let target = dir.path().join("out.iso");
+            fs::write(&target, "old").unwrap();
+            let part = create(&target);
+            io::Write::write_all(&mut part.file(), b"half").unwrap();
+            assert_eq!(names(dir.path()).len(), 1 + count);
+            drop(part);
+            assert_eq!((names(dir.path()), fs::read(&target).unwrap()), (vec!["out.iso".into()], b"old".to_vec()));
+        }
     }
 
     #[test]
     fn a_published_part_has_its_name_and_the_umask_s_mode() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("out.iso");
-        fs::write(&target, "old and longer").unwrap();
-        let part = Part::create(&target).unwrap();
-        io::Write::write_all(&mut part.file(), b"whole").unwrap();
-        assert_eq!(fs::read(&target).unwrap(), b"old and longer");
-        assert_eq!(part.publish().unwrap(), 5);
-        assert_eq!((names(dir.path()), fs::read(&target).unwrap()), (vec!["out.iso".into()], b"whole".to_vec()));
         let umask = std::process::Command::new("sh").args(["-c", "umask"]).output().unwrap().stdout;
         let umask = u32::from_str_radix(String::from_utf8(umask).unwrap().trim(), 8).unwrap();
-        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o666 & !umask);
+        for ((create, _), old) in ways().into_iter().flat_map(|way| [(way, None), (way, Some("old and longer"))]) {
+            let dir = tempfile::tempdir().unwrap();
+            let target = dir.path().join("out.iso");
+            old.map(|old| fs::write(&target, old).unwrap());
+            let part = create(&target);
+            io::Write::write_all(&mut part.file(), b"whole").unwrap();
+            assert_eq!(fs::read_to_string(&target).ok().as_deref(), old);
+            assert_eq!(part.publish().unwrap(), 5);
+            assert_eq!((names(dir.path()), fs::read(&target).unwrap()), (vec!["out.iso".into()], b"whole".to_vec()));
+            assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o666 & !umask);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_build_left_goes_with_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out.iso");
+        for name in [".mkdistro-1-0.part", "out.iso.part", ".mkdistro-notes"] {
+            fs::write(dir.path().join(name), "half").unwrap();
+        }
+        let running = Part::create_named(&target).unwrap();
+        check(&target).unwrap();
+        let mut left = names(dir.path());
+        left.sort();
+        let ours = running.temporary.as_ref().unwrap().0.path().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(left, [ours.as_str(), ".mkdistro-notes", "out.iso.part"]);
+        assert_eq!(running.publish().unwrap(), 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::{Distro, Fragment, KernelOption, OptionValue, Recipe};
 const RELEASE: &str = "6.1-toy";
 
 /// A relocatable ELF file with the sections "", ".modinfo" and ".shstrtab".
-pub(super) fn module(info: &[&str]) -> Vec<u8> {
+pub(crate) fn module(info: &[&str]) -> Vec<u8> {
     const NAMES: &[u8] = b"\0.modinfo\0.shstrtab\0";
     let modinfo: Vec<u8> = info.iter().flat_map(|field| [field.as_bytes(), b"\0"].concat()).collect();
     let names_at = 64 + modinfo.len();

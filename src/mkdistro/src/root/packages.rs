@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use formats::tree::Tree;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use crate::deb;
@@ -13,6 +12,7 @@ use crate::fetch::Fetched;
 use crate::image;
 use crate::kernel;
 use crate::lock::LockedPackage;
+use crate::pattern::{Pattern, PatternSet};
 
 /// The trees of the packages, reduced to what was asked for and what could be a shared library.
 pub struct Packages {
@@ -38,7 +38,7 @@ impl Packages {
                 let origin: Arc<str> = Arc::from(package.name.as_str());
                 let is_kernel = package.name == fetched.locked.lock.kernel;
                 let keep = |path: &[u8]| {
-                    (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(to_path(path))
+                    (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(&to_path(path))
                 };
                 let opened = deb::open(file, &origin, &keep)?;
                 Ok((package.name.clone(), opened.tree))
@@ -51,12 +51,12 @@ impl Packages {
 
     /// Files of one recipe's packages whose absolute path fits a pattern: package, path, in order of the paths.
     pub fn matching<'a>(&'a self, names: &'a [String], pattern: &str) -> Result<Vec<(&'a str, &'a [u8])>> {
-        let set = glob_set([pattern])?;
+        let set = pattern_set([pattern])?;
         let mut found: Vec<(&str, &[u8])> = Vec::new();
         for name in names {
             let Some(tree) = self.trees.get(name) else { continue };
             found.extend(
-                tree.iter().filter(|(path, _)| set.is_match(to_path(path))).map(|(path, _)| (name.as_str(), path)),
+                tree.iter().filter(|(path, _)| set.is_match(&to_path(path))).map(|(path, _)| (name.as_str(), path)),
             );
         }
         found.sort_by_key(|(_, path)| *path);
@@ -69,23 +69,22 @@ fn is_library(path: &[u8]) -> bool {
 }
 
 /// What recipes and boot loaders name, over all packages.
-fn wanted(fetched: &Fetched) -> Result<GlobSet> {
+fn wanted(fetched: &Fetched) -> Result<PatternSet> {
     let mut patterns: Vec<&str> = image::BOOT_FILES.to_vec();
     for recipe in fetched.locked.checked.recipes.values() {
         patterns.extend(recipe.files.iter().map(String::as_str));
         patterns.extend(recipe.rename.values().map(String::as_str));
         patterns.extend(recipe.concat.values().map(String::as_str));
     }
-    glob_set(patterns)
+    pattern_set(patterns)
 }
 
-fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> {
-    let mut builder = GlobSetBuilder::new();
+fn pattern_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<PatternSet> {
+    let mut set = PatternSet::default();
     for pattern in patterns {
-        let glob = GlobBuilder::new(&merged_usr(pattern)).literal_separator(true).build();
-        builder.add(glob.with_context(|| format!("reading the pattern {pattern:?}"))?);
+        set.add(Pattern::parse(&merged_usr(pattern)).with_context(|| format!("reading the pattern {pattern:?}"))?);
     }
-    builder.build().context("joining file patterns")
+    Ok(set)
 }
 
 /// Packages are read with a merged /usr, so a pattern below /bin means /usr/bin.
@@ -103,7 +102,7 @@ fn to_path(path: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{glob_set, is_library, merged_usr};
+    use super::{is_library, merged_usr, pattern_set};
     use crate::root::testing::{file, folder, packages, tree};
 
     #[test]
@@ -144,7 +143,7 @@ mod tests {
             assert_eq!(found, expected, "{pattern}");
         }
         assert_eq!(packages.matching(&names[1..], "/usr/bin/a").unwrap(), []);
-        assert_eq!(glob_set(["/a["]).unwrap_err().to_string(), "reading the pattern \"/a[\"");
+        assert_eq!(pattern_set(["/a["]).unwrap_err().to_string(), "reading the pattern \"/a[\"");
     }
 
     #[test]
