@@ -57,3 +57,9 @@ pub const IMAGE_AUTHORIZED_KEYS: &str = "/etc/distro/authorized_keys";
 pub const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
 /// The same for Docker's clients.
 pub const DOCKER_SOCKET: &str = "/run/docker.sock";
+
+/// What the image was built from, as a project's folder: distro.toml, the recipes in use, lock, kernel fragments, overlay;
+/// and [`BUILD_SETTINGS`]. `mkdistro verify` builds it again.
+pub const RECIPE_DIR: &str = "/usr/share/mkdistro";
+/// What the build was told besides, and the builder's version.
+pub const BUILD_SETTINGS: &str = "/usr/share/mkdistro/build.toml";

@@ -13,7 +13,7 @@ use super::compression::Encoders;
 /// last block of each round costs little.
 const ROUND_BYTES_PER_THREAD: u64 = 32 * 1024 * 1024;
 /// Bit 24 of a size: the block is stored as it is.
-const STORED: u32 = 1 << 24;
+pub(super) const STORED: u32 = 1 << 24;
 
 /// Compressed blocks kept between builds.
 pub trait BlockCache: Sync {

@@ -6,11 +6,11 @@
 use super::metadata::{self, MetadataWriter, Reference};
 
 /// `SQUASHFS_DIR_COUNT`: entries behind one header.
-const RUN_MAX_ENTRIES: usize = 256;
+pub(super) const RUN_MAX_ENTRIES: usize = 256;
 /// Header: entries less one u32, inode block u32, inode number u32.
-const HEADER_BYTES: u32 = 12;
+pub(super) const HEADER_BYTES: u32 = 12;
 /// Entry before its name: offset u16, difference of the inode number i16, type u16, length of the name less one u16.
-const ENTRY_BYTES: u32 = 8;
+pub(super) const ENTRY_BYTES: u32 = 8;
 
 /// One entry to list.
 pub(super) struct Child<'a> {

@@ -7,11 +7,11 @@ use super::directory::Listing;
 use crate::tree::Kind;
 
 /// `SQUASHFS_INVALID_XATTR`.
-const NO_XATTRS: u32 = u32::MAX;
+pub(super) const NO_XATTRS: u32 = u32::MAX;
 /// Difference between the numbers of a type's short and long form: `SQUASHFS_LDIR_TYPE - SQUASHFS_DIR_TYPE`.
-const LONG: u16 = 7;
+pub(super) const LONG: u16 = 7;
 /// What a directory's size counts beyond its entries (`.` and `..`).
-const DIRECTORY_EXTRA_BYTES: u32 = 3;
+pub(super) const DIRECTORY_EXTRA_BYTES: u32 = 3;
 
 /// What all inodes have.
 pub(super) struct Head {

@@ -11,7 +11,7 @@ use super::compression::{Encoder, Encoders};
 /// `SQUASHFS_METADATA_SIZE`.
 pub(super) const SIZE: usize = 8192;
 /// Bit 15 of a header.
-const STORED: u16 = 1 << 15;
+pub(super) const STORED: u16 = 1 << 15;
 
 /// Place of a thing in a table of metadata blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! SquashFS 4.0, the writer: a [`Tree`] becomes a read-only file system that the kernel keeps compressed.
+//! SquashFS 4.0. The reader is [`read`]; here is the writer: a [`Tree`] becomes a read-only file system that the kernel keeps compressed.
 //!
 //! Terms: a *data block* is up to `block_size` bytes of one file; a *fragment* is a block shared by the ends of several
 //! files; a *metadata block* is 8 KiB of inodes, directory entries or table entries. The file is, in this order:
@@ -16,6 +16,7 @@ mod directory;
 mod ids;
 mod inode;
 mod metadata;
+pub mod read;
 mod superblock;
 mod tables;
 #[cfg(test)]

@@ -8,8 +8,8 @@ pub(super) const SIZE: usize = 96;
 /// `SQUASHFS_INVALID_BLK`: there is no such table.
 pub(super) const NO_TABLE: u64 = u64::MAX;
 
-const MAGIC: u32 = 0x7371_7368;
-const VERSION: (u16, u16) = (4, 0);
+pub(super) const MAGIC: u32 = 0x7371_7368;
+pub(super) const VERSION: (u16, u16) = (4, 0);
 /// `SQUASHFS_DUPLICATE`: equal files share blocks.
 const FLAG_DUPLICATES: u16 = 1 << 6;
 /// `SQUASHFS_NO_XATTR`.

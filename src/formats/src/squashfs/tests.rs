@@ -13,15 +13,15 @@ use crate::tree::{Kind, Node, show};
 
 const BLOCK: usize = 128 * 1024;
 
-fn node(kind: Kind, mode: u16) -> Node {
+pub(super) fn node(kind: Kind, mode: u16) -> Node {
     Node::new(kind, mode, &Arc::from("test"))
 }
 
-fn file(content: impl Into<Bytes>) -> Node {
+pub(super) fn file(content: impl Into<Bytes>) -> Node {
     node(Kind::File(content.into()), 0o644)
 }
 
-fn tree(nodes: impl IntoIterator<Item = (String, Node)>) -> Tree {
+pub(super) fn tree(nodes: impl IntoIterator<Item = (String, Node)>) -> Tree {
     let mut tree = Tree::new();
     for (path, node) in nodes {
         tree.insert(path.as_bytes(), node).unwrap();
@@ -30,7 +30,7 @@ fn tree(nodes: impl IntoIterator<Item = (String, Node)>) -> Tree {
 }
 
 /// Bytes that no compressor makes smaller.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(super) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -42,17 +42,17 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Bytes that every compressor makes smaller.
-fn prose(length: usize, seed: u64) -> Vec<u8> {
+pub(super) fn prose(length: usize, seed: u64) -> Vec<u8> {
     let words = noise(length / 4 + 1, seed);
     let text: String = words.iter().map(|word| ["the ", "of ", "block ", "root "][usize::from(word % 4)]).collect();
     text.bytes().cycle().take(length).collect()
 }
 
-fn fast(compression: &str, block_size: usize) -> Options {
+pub(super) fn fast(compression: &str, block_size: usize) -> Options {
     Options { compression: compression.parse().unwrap(), block_size: block_size as u32, mtime: 1_700_000_000 }
 }
 
-fn squash(tree: &Tree, options: &Options) -> (Vec<u8>, Summary) {
+pub(super) fn squash(tree: &Tree, options: &Options) -> (Vec<u8>, Summary) {
     let mut out = Cursor::new(Vec::new());
     let summary = write(tree, options, None, &mut out, &|_, _| {}).unwrap();
     assert_eq!(out.get_ref().len() as u64, summary.total_bytes);
@@ -73,7 +73,7 @@ fn unsquashfs(image: &[u8], folder: &Path, args: &[&str]) -> String {
 }
 
 /// Files of all shapes for blocks of `block` bytes.
-fn shapes(block: usize) -> Tree {
+pub(super) fn shapes(block: usize) -> Tree {
     let sparse = [vec![0; 2 * block], prose(block, 1), vec![0; block], prose(100, 2)].concat();
     let mut files = vec![
         ("empty".to_owned(), Vec::new()),

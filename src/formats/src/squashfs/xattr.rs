@@ -13,11 +13,11 @@ use super::metadata::{MetadataWriter, write_blocks};
 use super::superblock::NO_TABLE;
 
 /// Prefixes with their number on disk: `SQUASHFS_XATTR_USER`, `_TRUSTED`, `_SECURITY`.
-const PREFIXES: [(&[u8], u16); 3] = [(b"user.", 0), (b"trusted.", 1), (b"security.", 2)];
+pub(super) const PREFIXES: [(&[u8], u16); 3] = [(b"user.", 0), (b"trusted.", 1), (b"security.", 2)];
 /// `XATTR_NAME_MAX` of Linux `limits.h`.
 const NAME_MAX_BYTES: usize = 255;
 /// `XATTR_SIZE_MAX` of Linux `limits.h`.
-const VALUE_MAX_BYTES: usize = 65536;
+pub(super) const VALUE_MAX_BYTES: usize = 65536;
 
 /// All lists of attributes.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod applets;
+pub mod embedded;
 pub mod guest;
 mod overlay;
 mod packages;
@@ -76,6 +77,8 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     reasons.note(&tree, |_| Reason::Overlay);
     let wanted_by = add_libraries(&mut tree, checked, &packages)?;
     reasons.note(&tree, |path| wanted_by.get(path).cloned().map_or(Reason::Builder, Reason::Library));
+    embedded::add(&mut tree, &fetched.locked)?;
+    reasons.note(&tree, |_| Reason::Builder);
     task.finish(&format!("{} entries", tree.len()));
     Ok(RootTree { tree, reasons, kernel, packages })
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use formats::tree::{Kind, Node, Tree};
 
 use super::insert;
-use crate::config::Checked;
+use crate::config::{Checked, OverlayEntry};
 use crate::problem::{Class, Problem};
 
 /// Adds the files, root's. Of the mode bits only the owner's execute bit counts, so that the builder's umask and a git
@@ -18,17 +18,7 @@ use crate::problem::{Class, Problem};
 pub(super) fn add(tree: &mut Tree, checked: &Checked) -> Result<()> {
     let origin: Arc<str> = Arc::from("overlay");
     for entry in &checked.overlay {
-        let context = || format!("reading {}", entry.source.display());
-        let metadata = fs::symlink_metadata(&entry.source).with_context(context)?;
-        let executable = metadata.permissions().mode() & 0o100 != 0;
-        let (kind, mode) = if metadata.is_symlink() {
-            (Kind::Symlink(fs::read_link(&entry.source).with_context(context)?.into_os_string().into_vec()), 0o777)
-        } else if metadata.is_dir() {
-            (Kind::Directory, 0o755)
-        } else {
-            let content = Bytes::from(fs::read(&entry.source).with_context(context)?);
-            (Kind::File(content), if executable { 0o755 } else { 0o644 })
-        };
+        let (kind, mode) = content(entry)?;
         match tree.lookup(entry.target.as_bytes()) {
             Some(old) if kind == Kind::Directory && old.kind == Kind::Directory => {}
             Some(old) if kind == Kind::Directory => {
@@ -39,6 +29,21 @@ pub(super) fn add(tree: &mut Tree, checked: &Checked) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What an entry is, and its mode.
+pub(super) fn content(entry: &OverlayEntry) -> Result<(Kind, u16)> {
+    let context = || format!("reading {}", entry.source.display());
+    let metadata = fs::symlink_metadata(&entry.source).with_context(context)?;
+    let executable = metadata.permissions().mode() & 0o100 != 0;
+    Ok(if metadata.is_symlink() {
+        (Kind::Symlink(fs::read_link(&entry.source).with_context(context)?.into_os_string().into_vec()), 0o777)
+    } else if metadata.is_dir() {
+        (Kind::Directory, 0o755)
+    } else {
+        let content = Bytes::from(fs::read(&entry.source).with_context(context)?);
+        (Kind::File(content), if executable { 0o755 } else { 0o644 })
+    })
 }
 
 #[cfg(test)]
