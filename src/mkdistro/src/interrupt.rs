@@ -48,10 +48,12 @@ fn remove_all(partial: &BTreeSet<PathBuf>) {
 }
 
 /// Watches for signals. Called once, before any other thread is started. A signal that the caller ignores (nohup(1))
-/// stays ignored.
+/// stays ignored. A file-size limit (`ulimit -f`) becomes an error of writing instead of a signal.
 pub(crate) fn watch() {
     #[cfg(unix)]
     {
+        // SAFETY: no handler is set.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         let Some(set) = block() else { return };
         let wait = move || {
             let mut signal = 0;

@@ -9,12 +9,10 @@ use crate::qmp::Qmp;
 use crate::ssh::{Key, Ssh};
 use anyhow::{Context, Result, anyhow, bail};
 use contract::ready::Ready;
-use rustix::process::{Signal, set_parent_process_death_signal};
 use std::fmt::Display;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -321,10 +319,8 @@ fn spawn_guarded(
     console: Arc<Console>,
     log: PathBuf,
 ) -> Result<(Child, Sender<UnixStream>, Sender<()>)> {
-    // SAFETY: the closure runs between fork and exec; it makes one system call and allocates nothing.
-    unsafe {
-        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
-    }
+    #[cfg(target_os = "linux")]
+    die_with_parent(&mut command);
     let (child_sender, child) = mpsc::channel();
     let (port, port_receiver): (Sender<UnixStream>, Receiver<UnixStream>) = mpsc::channel();
     let (guardian, done): (Sender<()>, Receiver<()>) = mpsc::channel();
@@ -348,6 +344,18 @@ fn spawn_guarded(
         .context("starting a thread")?;
     let child = child.recv().context("starting a thread")??;
     Ok((child, port, guardian))
+}
+
+/// The kernel kills the program when the thread that starts it ends; only Linux can.
+#[cfg(target_os = "linux")]
+fn die_with_parent(command: &mut Command) {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    use std::os::unix::process::CommandExt;
+
+    // SAFETY: the closure runs between fork and exec; it makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+    }
 }
 
 #[cfg(test)]

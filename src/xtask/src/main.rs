@@ -1,7 +1,9 @@
 //! `cargo xtask …`: set-up of the machine, checks, tests, benchmarks. Only std, so that it builds in a second.
 
+mod advisories;
 mod apt;
 mod bench;
+mod deps;
 mod run;
 mod setup;
 mod soak;
@@ -19,6 +21,8 @@ usage: cargo xtask COMMAND
   bench                            build times, size of the ISO, time to READY, memory; adds a line
                                    per figure to target/bench/results.jsonl
   soak                             list the long campaigns
+  soak fuzz [--minutes N]          feed every reader with broken input, other input each time
+  soak kill [--rounds N]           end builds at random moments
 ";
 
 fn main() -> ExitCode {
@@ -31,7 +35,10 @@ fn main() -> ExitCode {
             Err(message) => return usage(&message),
         },
         Some((&"bench", [])) => bench::bench(),
-        Some((&"soak", [])) => soak::soak(),
+        Some((&"soak", options)) => match soak::Campaign::parse(options) {
+            Ok(campaign) => soak::soak(campaign),
+            Err(message) => return usage(&message),
+        },
         Some((&("help" | "--help" | "-h"), _)) => {
             print!("{USAGE}");
             Ok(true)

@@ -1,15 +1,96 @@
-//! `cargo xtask soak`: campaigns that run for hours and look for what a single test cannot show.
+//! `cargo xtask soak`: campaigns that run for minutes or hours and look for what a single test cannot show.
 
-use crate::run::Result;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::run::{Result, cargo, succeeds};
 
 /// Name, purpose.
-const CAMPAIGNS: [(&str, &str); 1] =
-    [("power-cut", "kill the machine at random moments while containers write; data disk and images must survive")];
+const CAMPAIGNS: [(&str, &str); 3] = [
+    ("fuzz", "every reader of outside bytes gets broken input for a while; none may panic, hang or take much memory"),
+    ("kill", "builds are ended at random moments; cache and output must stay sound"),
+    (
+        "power-cut",
+        "kill the machine at random moments while containers write; data disk and images must survive (not \
+                   written yet)",
+    ),
+];
 
-/// Lists the campaigns; none can be run yet.
-pub(crate) fn soak() -> Result<bool> {
-    for (name, purpose) in CAMPAIGNS {
-        println!("{name}: {purpose} (not written yet)");
+/// Readers that are fuzzed: tests whose name begins with `fuzz_`, in these packages.
+const FUZZED: [&str; 2] = ["formats", "mkdistro"];
+/// About how many there are; they share the time.
+const READERS: u64 = 16;
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Campaign {
+    List,
+    Fuzz { minutes: u64 },
+    Kill { rounds: u64 },
+}
+
+impl Campaign {
+    pub(crate) fn parse(words: &[&str]) -> Result<Self> {
+        let number = |text: &str| text.parse::<u64>().ok().filter(|number| *number > 0);
+        let wrong = || format!("not understood: soak {}", words.join(" "));
+        match words {
+            [] => Ok(Self::List),
+            ["fuzz"] => Ok(Self::Fuzz { minutes: 10 }),
+            ["fuzz", "--minutes", minutes] => number(minutes).map(|minutes| Self::Fuzz { minutes }).ok_or_else(wrong),
+            ["kill"] => Ok(Self::Kill { rounds: 30 }),
+            ["kill", "--rounds", rounds] => number(rounds).map(|rounds| Self::Kill { rounds }).ok_or_else(wrong),
+            _ => Err(wrong()),
+        }
     }
-    Ok(true)
+}
+
+/// Runs a campaign; false if it found something.
+pub(crate) fn soak(campaign: Campaign) -> Result<bool> {
+    match campaign {
+        Campaign::List => {
+            CAMPAIGNS.iter().for_each(|(name, purpose)| println!("{name}: {purpose}"));
+            Ok(true)
+        }
+        Campaign::Fuzz { minutes } => fuzz(minutes),
+        Campaign::Kill { rounds } => kill(rounds),
+    }
+}
+
+fn fuzz(minutes: u64) -> Result<bool> {
+    // The time as the seed: other inputs than yesterday. A finding names it.
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
+    let seconds = (minutes * 60 / READERS).max(1);
+    let mut sound = true;
+    for package in FUZZED {
+        let mut command =
+            cargo(&["test", "--package", package, "--lib", "--", "fuzz_", "--nocapture", "--test-threads=1"]);
+        command.env("MKDISTRO_FUZZ_SECONDS", seconds.to_string()).env("MKDISTRO_FUZZ_SEED", seed.to_string());
+        sound &= succeeds(&mut command)?;
+    }
+    Ok(sound)
+}
+
+fn kill(rounds: u64) -> Result<bool> {
+    let built: &mut Command = &mut cargo(&["build", "--release", "--package", "mkdistro"]);
+    if !succeeds(built)? {
+        return Ok(false);
+    }
+    let mut command = cargo(&["test", "--package", "qemu-tests", "--", "robust::killed", "--nocapture"]);
+    succeeds(command.env("MKDISTRO_KILL_ROUNDS", rounds.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Campaign;
+
+    #[test]
+    fn campaigns() {
+        assert_eq!(Campaign::parse(&[]), Ok(Campaign::List));
+        assert_eq!(Campaign::parse(&["fuzz"]), Ok(Campaign::Fuzz { minutes: 10 }));
+        assert_eq!(Campaign::parse(&["fuzz", "--minutes", "3"]), Ok(Campaign::Fuzz { minutes: 3 }));
+        assert_eq!(Campaign::parse(&["kill", "--rounds", "30"]), Ok(Campaign::Kill { rounds: 30 }));
+        for wrong in [&["fuzz", "--minutes"][..], &["kill", "--rounds", "0"], &["kill", "x"], &["fun"]] {
+            assert!(Campaign::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -96,6 +96,23 @@ fn lints(tally: &mut Tally) -> Result<()> {
     tally.check("cargo fmt", succeeds(&mut cargo(&["fmt", "--all", "--check"]))?);
     let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     tally.check("cargo clippy", succeeds(&mut cargo(&arguments))?);
+    crate::deps::check(tally)?;
+    other_targets(tally)
+}
+
+/// The builder for other targets that rustup has here. Its C libraries are compiled by `cargo check` too.
+fn other_targets(tally: &mut Tally) -> Result<()> {
+    let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
+    let installed = installed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let others: Vec<&str> = installed.lines().filter(|target| *target != host && !target.is_empty()).collect();
+    if others.is_empty() {
+        println!("other targets: none is installed (rustup target add aarch64-unknown-linux-gnu)");
+    }
+    for target in others {
+        let checked = succeeds(&mut cargo(&["check", "--quiet", "--package", "mkdistro", "--target", target]))?;
+        tally.check(&format!("cargo check --target {target}"), checked);
+    }
     Ok(())
 }
 
