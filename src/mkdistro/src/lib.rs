@@ -4,6 +4,7 @@
 //! [`config::Checked`] → [`lock::Locked`] → [`fetch::Fetched`] → [`root::RootTree`] → [`image::Image`].
 
 pub mod archive;
+pub mod builtin;
 pub mod cli;
 pub mod config;
 pub mod deb;
@@ -16,3 +17,4 @@ mod nearest;
 pub mod problem;
 pub mod progress;
 pub mod root;
+pub mod template;

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use contract::paths;
 use formats::tree::{Kind, Node, Tree};
 
+use crate::config::Checked;
 use crate::elf;
 use crate::fetch::Fetched;
 use crate::kernel::{self, KernelFiles};
@@ -49,7 +50,8 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     let kernel = kernel::select(checked, &packages.kernel)?;
     let mut tree = Tree::new();
     for name in recipe::order(checked) {
-        recipe::apply(&mut tree, checked, name, &packages).with_context(|| format!("applying packages/{name}.toml"))?;
+        recipe::apply(&mut tree, checked, name, &packages)
+            .with_context(|| format!("applying {}", checked.recipe_file(name)))?;
     }
     graft(&mut tree, &kernel.tree).context("adding the kernel's modules")?;
     add_guest_programs(&mut tree)?;
@@ -64,6 +66,18 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     add_libraries(&mut tree, checked, &packages)?;
     task.finish(&format!("{} entries", tree.len()));
     Ok(RootTree { tree, kernel, packages })
+}
+
+/// What the recipes of a project take from packages, with the libraries that it needs; without kernel, accounts and
+/// overlay. For comparing what recipes cost.
+pub fn assemble_recipes(checked: &Checked, packages: &Packages) -> Result<Tree> {
+    let mut tree = Tree::new();
+    for name in recipe::order(checked) {
+        recipe::apply(&mut tree, checked, name, packages)
+            .with_context(|| format!("applying {}", checked.recipe_file(name)))?;
+    }
+    add_libraries(&mut tree, checked, packages)?;
+    Ok(tree)
 }
 
 /// Puts every entry of `other` into `tree`; folders that exist stay as they are.
@@ -86,14 +100,14 @@ fn add_guest_programs(tree: &mut Tree) -> Result<()> {
     Ok(())
 }
 
-fn add_libraries(tree: &mut Tree, checked: &crate::config::Checked, packages: &Packages) -> Result<()> {
+fn add_libraries(tree: &mut Tree, checked: &Checked, packages: &Packages) -> Result<()> {
     let extras: Vec<elf::Extra> = checked
         .recipes
         .iter()
         .flat_map(|(name, recipe)| recipe.libraries.iter().map(move |soname| (name, soname)))
         .map(|(name, soname)| elf::Extra {
             soname: soname.clone(),
-            wanted_by: format!("packages/{name}.toml, libraries"),
+            wanted_by: format!("{}, libraries", checked.recipe_file(name)),
         })
         .collect();
     let candidates: Vec<&Tree> = packages.trees.values().collect();
