@@ -1,9 +1,12 @@
-//! Builds the guest's programs (PID 1 and distroctl), statically linked, so that mkdistro carries them.
+//! Builds the guest's programs (PID 1 and distroctl), statically linked, so that mkdistro carries them, and lists the
+//! project's own files (recipes, fragments, key ring, overlay, templates) so that it carries those too.
 //!
-//! A nested cargo with its own target folder: cargo has no stable way to depend on another package's binary for another
-//! profile. Paths are mapped away, so that the same sources give the same bytes in any folder.
+//! The programs are built by a nested cargo with its own target folder: cargo has no stable way to depend on
+//! another package's binary for another profile. Paths are mapped away, so that the same sources give the same bytes in any folder.
 
 use std::env;
+use std::fmt::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +19,8 @@ fn main() {
     for source in ["src/init", "src/distroctl", "src/contract", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
+
+    embed(&workspace, &out_dir.join("builtin.rs"));
 
     // Beside the profiles' folders (target/PROFILE/build/PACKAGE-HASH/out), so that all of them share one build.
     let target_dir = out_dir.ancestors().nth(4).unwrap_or(&out_dir).join("guest");
@@ -38,6 +43,42 @@ fn main() {
     let programs = target_dir.join(TARGET).join("guest");
     for name in ["init", "distroctl"] {
         println!("cargo::rustc-env=GUEST_{}={}", name.to_uppercase(), programs.join(name).display());
+    }
+}
+
+/// Writes the table of the files that `src/builtin.rs` includes: path in the project, content.
+fn embed(workspace: &Path, table: &Path) {
+    let templates = workspace.join("src/mkdistro/templates");
+    let mut files = vec![("distro.toml".to_string(), workspace.join("distro.toml"))];
+    for folder in ["packages", "kernel-config", "overlay"] {
+        walk(&workspace.join(folder), folder, &mut files);
+    }
+    walk(&templates, "templates", &mut files);
+    let mut text = "&[\n".to_string();
+    files.sort();
+    for (name, path) in &files {
+        writeln!(text, "    ({name:?}, include_bytes!({path:?})),").expect("a String takes everything");
+    }
+    text.push_str("]\n");
+    // Unchanged, it keeps its time, so that nothing is compiled again.
+    if fs::read_to_string(table).ok().as_deref() != Some(&text) {
+        fs::write(table, text).expect("OUT_DIR can be written");
+    }
+    for source in ["distro.toml", "packages", "kernel-config", "overlay", "src/mkdistro/templates"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(source).display());
+    }
+}
+
+fn walk(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
+    for entry in fs::read_dir(folder).expect("the project's folders can be read") {
+        let entry = entry.expect("the project's folders can be read");
+        let file_name = entry.file_name().into_string().expect("the project's names are UTF-8");
+        let path = format!("{name}/{file_name}");
+        if entry.file_type().expect("the kind of a file can be read").is_dir() {
+            walk(&entry.path(), &path, files);
+        } else if !file_name.starts_with('.') {
+            files.push((path, entry.path()));
+        }
     }
 }
 

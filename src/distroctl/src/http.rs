@@ -1,7 +1,8 @@
-//! Requests to the engine's API over its Unix socket. HTTP/1.0 (RFC 1945): the answer's body ends where the connection
+//! Requests to the engine's API over its Unix socket, or to a web server of this machine. HTTP/1.0 (RFC 1945): the answer's body ends where the connection
 //! does, so there are no chunks to put together.
 
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -17,20 +18,45 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends a request without a body; `timeout` is for each read.
+/// Sends a request without a body to a Unix socket; `timeout` is for each read.
 pub(crate) fn request(socket: &str, method: &str, target: &str, timeout: Duration) -> Result<Response> {
-    let exchange = || -> std::io::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(socket)?;
+    let connect = || {
+        let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
+        Ok(stream)
+    };
+    exchange(connect, socket, method, target)
+}
+
+/// The same to a TCP port of the loopback.
+pub(crate) fn request_port(port: u16, method: &str, target: &str, timeout: Duration) -> Result<Response> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let connect = || {
+        let stream = TcpStream::connect_timeout(&address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        Ok(stream)
+    };
+    exchange(connect, &address.to_string(), method, target)
+}
+
+fn exchange<S: Read + Write>(
+    connect: impl FnOnce() -> std::io::Result<S>,
+    whom: &str,
+    method: &str,
+    target: &str,
+) -> Result<Response> {
+    let exchange = || -> std::io::Result<Vec<u8>> {
+        let mut stream = connect()?;
         stream.write_all(format!("{method} {target} HTTP/1.0\r\nHost: d\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
         let mut answer = Vec::new();
         stream.take(LIMIT_BYTES).read_to_end(&mut answer)?;
         Ok(answer)
     };
     exchange()
-        .with_context(|| format!("asking {socket} for {method} {target}"))
-        .and_then(|answer| parse(&answer).with_context(|| format!("answer of {socket} to {method} {target}")))
+        .with_context(|| format!("asking {whom} for {method} {target}"))
+        .and_then(|answer| parse(&answer).with_context(|| format!("answer of {whom} to {method} {target}")))
 }
 
 /// Status line and body of an answer.

@@ -35,6 +35,8 @@ Run as services by PID 1:
   keys               SSH host key and authorized_keys
   network            DHCP on every wired interface
   ready              waits for the engine, prints the READY line
+                     (--socket PATH: of another engine; --port N: for a web
+                     server; --no-engine: for neither)
 
   help               this text
 ";
@@ -60,7 +62,10 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["hostname"] => hostname::run(),
         ["keys"] => keys::run(),
         ["network"] => network::run(),
-        ["ready"] => ready::run(),
+        ["ready", options @ ..] => match ready::Subject::of(options) {
+            Some(subject) => ready::run(subject),
+            None => usage(&format!("not understood: {}", words.join(" "))),
+        },
         ["status"] => status::run(),
         ["logs"] => logs::run(None),
         ["logs", service] => logs::run(Some(service)),

@@ -4,6 +4,7 @@
 //! [`config::Checked`] → [`lock::Locked`] → [`fetch::Fetched`] → [`root::RootTree`] → [`image::Image`].
 
 pub mod archive;
+pub mod builtin;
 pub mod cli;
 pub mod config;
 pub mod deb;
@@ -20,3 +21,4 @@ mod pattern;
 pub mod problem;
 pub mod progress;
 pub mod root;
+pub mod template;

@@ -13,10 +13,12 @@ Builds bootable, RAM-resident micro Linux distributions that run containers
 Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
-  build  Build the distribution: distro.toml → out.iso
-  lock   Resolve recipes to exact packages: writes packages/lock.toml
-  run    Boot an ISO under QEMU, with its console in this terminal
-  help   Print this message or the help of the given subcommand(s)
+  build     Build the distribution: distro.toml → out.iso
+  lock      Resolve recipes to exact packages: writes packages/lock.toml
+  new       Start a project in a new folder
+  outdated  List locked packages that the suites have in newer versions
+  run       Boot an ISO under QEMU, with its console in this terminal
+  help      Print this message or the help of the given subcommand(s)
 
 Options:
   -q, --quiet    Print warnings and errors only
@@ -34,6 +36,35 @@ Exit codes:
   6 the lock does not fit
   7 the output could not be written
 ";
+
+#[test]
+fn a_new_project_needs_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    let stdout = "box/.gitignore\nbox/distro.toml\nbox/overlay/etc/motd\n";
+    let stderr = "next: cd box && mkdistro build && mkdistro run\n";
+    assert_eq!(run(dir.path(), &["new", "box"]), (0, stdout.into(), stderr.into()));
+    assert_eq!(run(dir.path(), &["--quiet", "new", "quiet-box"]).2, "");
+    let stderr = "error: making the project folder box: it exists and is not empty\n\
+                  hint: choose another name; nothing is ever overwritten\n";
+    fails(&dir, &["new", "box"], 7, stderr);
+    // With the lock that is built in it is complete; only the packages are missing.
+    let cache = dir.path().join("cache");
+    let arguments = ["build", "--offline", "--project", "box", "--cache", cache.to_str().unwrap()];
+    let (status, stdout, stderr) = run(dir.path(), &arguments);
+    assert_eq!((status, stdout.as_str()), (4, ""), "{stderr}");
+    assert!(stderr.starts_with("wrote packages/lock.toml: "), "{stderr}");
+    assert!(stderr.contains(" packages, the versions built into this mkdistro\n"), "{stderr}");
+    assert!(stderr.contains("error: not in the cache, and --offline was given: "), "{stderr}");
+    assert_eq!(run(dir.path(), &["lock", "--check", "--project", "box"]), (0, String::new(), String::new()));
+}
+
+#[test]
+fn templates_are_listed() {
+    let (status, stdout, stderr) = run(TempDir::new().unwrap().path(), &["new", "--list"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    let names: Vec<&str> = stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["podman", "web", "minimal"]);
+}
 
 /// A project that is right but for its lock, which it has none of.
 fn project() -> TempDir {
@@ -114,7 +145,7 @@ fn wrong_usage() {
         ),
         (
             &["lock", "--check", "--update"],
-            "error: the argument '--check' cannot be used with '--update'\n\nUsage: mkdistro lock --check\n\n\
+            "error: the argument '--check' cannot be used with '--update [<PACKAGE>...]'\n\nUsage: mkdistro lock --check\n\n\
              For more information, try '--help'.\n",
         ),
     ] {
@@ -125,9 +156,8 @@ fn wrong_usage() {
 #[test]
 fn outside_of_a_project() {
     let dir = TempDir::new().unwrap();
-    let stderr = "error: the project has 2 problems\n\
-                  distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project\n\
-                  packages: missing folder\n";
+    let stderr = "error: the project has a problem\n\
+                  distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project\n";
     for arguments in [&["build"][..], &["build", "--quiet"], &["lock"], &["lock", "--check"], &["build", "-v"]] {
         fails(&dir, arguments, 3, stderr);
     }

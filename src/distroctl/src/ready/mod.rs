@@ -1,10 +1,10 @@
-//! `distroctl ready`: waits until the engine's API answers, then says so: in a file and on every console.
+//! `distroctl ready`: waits until what the distribution is for answers, then says so: in a file and on every console.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use contract::paths;
 use contract::ready::Ready;
 
@@ -18,11 +18,49 @@ const RETRY: Duration = Duration::from_millis(100);
 const ADDRESS_LIMIT: Duration = Duration::from_secs(2);
 const CARRIER_LIMIT: Duration = Duration::from_secs(1);
 
+/// What must answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject<'a> {
+    /// An engine's API, at this socket.
+    Engine(&'a str),
+    /// A web server, at this port of the loopback.
+    Port(u16),
+    /// Nothing: that the services before this one have started is enough.
+    None,
+}
+
+impl<'a> Subject<'a> {
+    /// Reads the command's options.
+    pub(crate) fn of(options: &[&'a str]) -> Option<Self> {
+        match options {
+            [] => Some(Self::Engine(paths::PODMAN_SOCKET)),
+            ["--socket", path] => Some(Self::Engine(path)),
+            ["--port", port] => port.parse().ok().filter(|port| *port != 0).map(Self::Port),
+            ["--no-engine"] => Some(Self::None),
+            _ => None,
+        }
+    }
+
+    /// Asks once. A web server may answer what it likes.
+    fn ask(self) -> Result<()> {
+        const TIMEOUT: Duration = Duration::from_secs(60);
+        match self {
+            Self::None => Ok(()),
+            Self::Port(port) => http::request_port(port, "GET", "/", TIMEOUT).map(drop),
+            Self::Engine(socket) => match http::request(socket, "GET", "/_ping", TIMEOUT)? {
+                response if response.status == 200 => Ok(()),
+                response => bail!("GET /_ping: status {}, expected 200", response.status),
+            },
+        }
+    }
+}
+
 /// Ends with success when the READY line is out.
-pub(crate) fn run() -> Result<ExitCode> {
+pub(crate) fn run(subject: Subject<'_>) -> Result<ExitCode> {
     let guest = Guest::load();
-    if let Err(error) = wait_for_engine() {
-        guest.warn(&format!("the container engine does not answer: {error:#}\nhint: see \"distroctl logs podman\""));
+    if let Err(error) = wait_for(subject) {
+        let what = if matches!(subject, Subject::Port(_)) { "web server" } else { "container engine" };
+        guest.warn(&format!("the {what} does not answer: {error:#}\nhint: see \"distroctl logs\""));
         return Ok(ExitCode::FAILURE);
     }
     let ip = wait_for_address().unwrap_or_else(|| "none".into());
@@ -42,19 +80,15 @@ pub(crate) fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn wait_for_engine() -> Result<()> {
+fn wait_for(subject: Subject<'_>) -> Result<()> {
     let limit = Instant::now() + ENGINE_LIMIT;
-    loop {
-        let problem = match http::request(paths::PODMAN_SOCKET, "GET", "/_ping", Duration::from_secs(60)) {
-            Ok(response) if response.status == 200 => return Ok(()),
-            Ok(response) => anyhow::anyhow!("GET /_ping: status {}, expected 200", response.status),
-            Err(error) => error,
-        };
+    while let Err(error) = subject.ask() {
         if Instant::now() >= limit {
-            return Err(problem.context(format!("after {} s", ENGINE_LIMIT.as_secs())));
+            return Err(error.context(format!("after {} s", ENGINE_LIMIT.as_secs())));
         }
         std::thread::sleep(RETRY);
     }
+    Ok(())
 }
 
 /// The first address; waits a little if there is a wired interface without one.
@@ -92,5 +126,43 @@ fn data_device() -> String {
     match (words.next(), words.next()) {
         (Some("device"), Some(path)) => path.into(),
         _ => "none".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Subject, paths};
+
+    #[test]
+    fn reads_its_options() {
+        for (options, expected) in [
+            (&[][..], Some(Subject::Engine(paths::PODMAN_SOCKET))),
+            (&["--socket", "/run/docker.sock"], Some(Subject::Engine("/run/docker.sock"))),
+            (&["--port", "80"], Some(Subject::Port(80))),
+            (&["--no-engine"], Some(Subject::None)),
+            (&["--port", "0"], None),
+            (&["--port", "x"], None),
+            (&["--socket"], None),
+            (&["--no-engine", "x"], None),
+        ] {
+            assert_eq!(Subject::of(options), expected, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_web_server_may_answer_what_it_likes() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 256]).unwrap();
+            stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n").unwrap();
+        });
+        Subject::Port(port).ask().unwrap();
+        server.join().unwrap();
+        assert!(Subject::Port(port).ask().is_err());
+        assert!(Subject::Engine("/nonexistent").ask().is_err());
+        Subject::None.ask().unwrap();
     }
 }

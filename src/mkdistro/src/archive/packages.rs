@@ -25,6 +25,8 @@ pub struct Stanza<'a> {
     pub source: &'a str,
     /// Archive section, with the area in front if it is not main: `libs`, `non-free/libs`.
     pub section: &'a str,
+    /// What it is, in one line.
+    pub description: &'a str,
     /// Dependency field.
     pub depends: &'a str,
     /// Dependency field.
@@ -87,6 +89,7 @@ pub fn parse(text: &str) -> Result<Vec<Stanza<'_>>> {
             "Architecture" => current.architecture = value,
             "Source" => current.source = value,
             "Section" => current.section = value,
+            "Description" => current.description = value,
             "Depends" => current.depends = value,
             "Pre-Depends" => current.pre_depends = value,
             "Provides" => current.provides = value,

@@ -17,7 +17,7 @@ use crate::{fetch, lock, root};
 /// Build the distribution: distro.toml → out.iso
 ///
 /// Reads distro.toml, packages/, kernel-config/ and overlay/, fetches what packages/lock.toml names and is not in the
-/// cache, and writes a bootable ISO. The same input gives the same bytes.
+/// cache, and writes a bootable ISO. The same input gives the same bytes. A project without a lock is locked first.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  mkdistro build\n  mkdistro build --output /tmp/box.iso --offline")]
 pub(super) struct Build {
@@ -35,7 +35,7 @@ impl Build {
     pub(super) fn execute(&self, progress: &dyn Progress) -> Result<ExitCode> {
         let started = std::time::Instant::now();
         let checked = self.project.load()?;
-        let lock = lock::Lock::read(&checked.dir)?;
+        let lock = self.project.lock(&checked, self.offline, progress)?;
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
         let mtime = image_time(std::env::var_os("SOURCE_DATE_EPOCH"), &locked.lock)?;
         image::check_output(&self.output)?;

@@ -1,31 +1,35 @@
 //! `mkdistro lock`.
 
 use std::process::ExitCode;
-use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::print_line;
 use super::project::ProjectArguments;
+use crate::image;
+use crate::lock::{self, Update};
 use crate::progress::Progress;
-use crate::{image, lock};
 
 /// Resolve recipes to exact packages: writes packages/lock.toml
 ///
 /// Reads the suites' signed InRelease files, verifies them against the key ring of distro.toml, and writes name,
-/// version, path, size and sha256 of every package a build needs. Prints what changed.
+/// version, path, size and sha256 of every package a build needs. What is locked keeps its version unless --update
+/// says otherwise. Prints what changed.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  mkdistro lock\n  mkdistro lock --check")]
+#[command(
+    after_long_help = "Examples:\n  mkdistro lock\n  mkdistro lock --update\n  mkdistro lock --update podman crun\n  \
+                       mkdistro lock --check"
+)]
 pub(super) struct Lock {
     #[command(flatten)]
     project: ProjectArguments,
     /// Change nothing; fail if the lock does not fit distro.toml and the recipes
     #[arg(long)]
     check: bool,
-    /// Take the newest versions (what "lock" does anyway; names the intent in scripts)
-    #[arg(long, conflicts_with = "check")]
-    update: bool,
+    /// Take the newest versions: of these packages, of all if none is named
+    #[arg(long, conflicts_with = "check", value_name = "PACKAGE", num_args = 0..)]
+    update: Option<Vec<String>>,
 }
 
 impl Lock {
@@ -41,9 +45,12 @@ impl Lock {
             progress.warn(&format!("{error:#}; it is made anew"));
             None
         });
-        let fetcher = self.project.fetcher(&checked, false)?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("reading the clock")?.as_secs();
-        let new = lock::resolve(&checked, image::BOOT_PACKAGES, &fetcher, old.as_ref(), now, progress)?;
+        let update = match &self.update {
+            None => Update::Nothing,
+            Some(names) if names.is_empty() => Update::All,
+            Some(names) => Update::Only(names.clone()),
+        };
+        let new = self.project.resolve(&checked, old.as_ref().map(|old| (old, &update)), progress)?;
         new.write(&checked.dir)?;
         match &old {
             Some(old) => new.diff(old).iter().try_for_each(print_line)?,

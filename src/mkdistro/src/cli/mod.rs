@@ -3,6 +3,8 @@
 mod build;
 pub mod error;
 mod lock;
+mod new;
+mod outdated;
 pub mod progress;
 mod project;
 mod run;
@@ -39,6 +41,8 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 enum Command {
     Build(build::Build),
     Lock(lock::Lock),
+    New(new::New),
+    Outdated(outdated::Outdated),
     Run(run::Run),
 }
 
@@ -60,6 +64,8 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
+        Command::New(new) => new.execute(&progress),
+        Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Run(run) => run.execute(),
     };
     match result {
@@ -89,7 +95,8 @@ mod tests {
         for command in all.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let name = command.get_name().to_string();
             let help = command.render_long_help().to_string();
-            assert!(help.contains(&format!("\nExamples:\n  mkdistro {name}\n")), "{help}");
+            let example = format!("\nExamples:\n  mkdistro {name}");
+            assert!([" ", "\n"].iter().any(|end| help.contains(&format!("{example}{end}"))), "{help}");
             assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
         }
     }

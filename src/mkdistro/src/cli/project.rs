@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -9,6 +10,9 @@ use clap::Args;
 use crate::archive::mirrors::Mirrors;
 use crate::config::{self, Checked};
 use crate::fetch::{Cache, Fetcher};
+use crate::image;
+use crate::lock::{self, Indices, Lock, Update};
+use crate::progress::Progress;
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArguments {
@@ -26,6 +30,49 @@ pub(super) struct ProjectArguments {
 impl ProjectArguments {
     pub(super) fn load(&self) -> Result<Checked> {
         config::load(&self.project)
+    }
+
+    /// The project's lock. One that has none yet is locked now: against the archive, or, from the cache alone, as this
+    /// program was.
+    pub(super) fn lock(&self, checked: &Checked, offline: bool, progress: &dyn Progress) -> Result<Lock> {
+        let lock = match (Lock::read_if_present(&checked.dir)?, offline) {
+            (Some(lock), _) => return Ok(lock),
+            (None, true) => match Lock::builtin(checked, image::BOOT_PACKAGES) {
+                Some(lock) => lock,
+                None => return Lock::read(&checked.dir),
+            },
+            (None, false) => {
+                progress.say(&format!("{} is missing: locking packages now", lock::PATH));
+                self.resolve(checked, None, progress)?
+            }
+        };
+        lock.write(&checked.dir)?;
+        let how = if offline { ", the versions built into this mkdistro" } else { "" };
+        progress.say(&format!("wrote {}: {} packages{how}", lock::PATH, lock.packages.len()));
+        Ok(lock)
+    }
+
+    /// The suites as they are now.
+    pub(super) fn indices(
+        &self,
+        checked: &Checked,
+        previous: Option<&Lock>,
+        progress: &dyn Progress,
+    ) -> Result<Indices> {
+        let fetcher = self.fetcher(checked, false)?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("reading the clock")?.as_secs();
+        Indices::read(checked, &fetcher, previous, now, progress)
+    }
+
+    /// A lock against the suites as they are now; see [`lock::resolve`].
+    pub(super) fn resolve(
+        &self,
+        checked: &Checked,
+        previous: Option<(&Lock, &Update)>,
+        progress: &dyn Progress,
+    ) -> Result<Lock> {
+        let indices = self.indices(checked, previous.map(|(lock, _)| lock), progress)?;
+        lock::resolve(checked, image::BOOT_PACKAGES, &indices, previous, progress)
     }
 
     /// What fetches for this project. `offline`: from the cache alone.

@@ -256,7 +256,7 @@ fn check_overlay(overlay: &[OverlayEntry], first: &BTreeMap<String, (String, Mad
 pub(super) fn check_options(fragments: &[Fragment], problems: &mut Problems) {
     let mut first: BTreeMap<&str, (String, &OptionValue)> = BTreeMap::new();
     for fragment in fragments {
-        let file = format!("kernel-config/{}.config", fragment.name);
+        let file = fragment.file();
         for option in &fragment.options {
             let (place, value) =
                 first.entry(&option.name).or_insert_with(|| (format!("{file}:{}", option.line), &option.value));

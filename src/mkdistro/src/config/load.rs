@@ -1,5 +1,6 @@
-//! Reads a project's files and checks them together.
+//! Reads a project's files, and the built-in ones it does not replace, and checks them together.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,14 +10,14 @@ use super::document::{self, Document};
 use super::problems::{ConfigProblem, Problems};
 use super::single::{check_distro, check_recipe};
 use super::{Checked, Distro, Fragment, Recipe, fragment, overlay, rules, schema};
+use crate::builtin::{self, Builtin};
+use crate::lock;
 use crate::nearest::did_you_mean;
 use crate::problem::Problem;
 
 const DISTRO: &str = "distro.toml";
 const PACKAGES: &str = "packages";
 const FRAGMENTS: &str = "kernel-config";
-/// In packages/ but no recipe.
-const LOCK: &str = "lock.toml";
 
 /// Reads and checks the project in `dir`. The error lists every problem of every file.
 pub fn load(dir: &Path) -> anyhow::Result<Checked> {
@@ -25,12 +26,38 @@ pub fn load(dir: &Path) -> anyhow::Result<Checked> {
 
 /// The same with the problems as values, sorted by file and line.
 pub fn check(dir: &Path) -> Result<Checked, Problems> {
+    check_with(dir, Builtin::ALL)
+}
+
+/// The same with other built-in files than this program's.
+pub fn check_with(dir: &Path, builtin: Builtin) -> Result<Checked, Problems> {
+    check_files(&Files { dir, builtin, draft: &Draft::new() })
+}
+
+/// Texts that are to be written into a project, by path.
+pub type Draft = BTreeMap<String, String>;
+
+/// Reads and checks the project in `dir` as if `draft` had been written already.
+pub fn load_draft(dir: &Path, draft: &Draft) -> anyhow::Result<Checked> {
+    check_files(&Files { dir, builtin: Builtin::ALL, draft })
+        .map_err(|problems| anyhow::Error::new(Problem::from(problems)))
+}
+
+/// Where a project's files come from.
+struct Files<'a> {
+    dir: &'a Path,
+    builtin: Builtin,
+    draft: &'a Draft,
+}
+
+fn check_files(files: &Files<'_>) -> Result<Checked, Problems> {
+    let dir = files.dir;
     let mut problems = Problems::default();
     let overlay = overlay::walk(&dir.join("overlay"), &mut problems);
-    let mut recipes = recipes(dir, &mut problems);
+    let mut recipes = recipes(files, &mut problems);
     check_needs(&mut recipes);
 
-    let text = text(dir, DISTRO, &mut problems);
+    let text = text(files, DISTRO, &mut problems);
     let (mut document, distro) = match &text {
         Some(text) => read_distro(text),
         None => (Document::unread(DISTRO), None),
@@ -41,9 +68,9 @@ pub fn check(dir: &Path) -> Result<Checked, Problems> {
         used = effective(distro, &mut document, &recipes);
         check_services(distro, &mut recipes, &used);
         check_paths(&mut recipes, &used, &overlay, &mut problems);
-        fragments = read_fragments(dir, distro, &mut document, &mut problems);
+        fragments = read_fragments(files, distro, &mut document, &mut problems);
         check_options(&fragments, &mut problems);
-        check_keyring(dir, distro, &mut document);
+        check_keyring(files, distro, &mut document);
     }
     problems.0.append(&mut document.problems);
     problems.0.extend(recipes.values_mut().flat_map(|read| std::mem::take(&mut read.document.problems)));
@@ -99,21 +126,31 @@ fn read_recipe(file: &str, text: &str) -> (Document, Option<Recipe>) {
     (document, recipe)
 }
 
-fn recipes(dir: &Path, problems: &mut Problems) -> Recipes {
+fn recipes(files: &Files<'_>, problems: &mut Problems) -> Recipes {
+    let builtin = files.builtin;
     let mut recipes = Recipes::new();
-    for name in names(dir, PACKAGES, ".toml", problems).unwrap_or_default() {
+    for name in names(files, PACKAGES, ".toml", problems) {
         let file = format!("{PACKAGES}/{name}.toml");
-        if format!("{name}.toml") == LOCK {
+        if file == lock::PATH {
             continue;
         }
         if !(rules::NAME.valid)(&name) {
             problems.file(&file, format!("bad file name, expected {}", rules::NAME.expected), "rename the file");
         }
-        let (document, value) = match text(dir, &file, problems) {
+        let (document, value) = match text(files, &file, problems) {
             Some(text) => read_recipe(&file, &text),
             None => (Document::unread(&file), None),
         };
         recipes.insert(name, Read { document, value });
+    }
+    for name in builtin.names(PACKAGES, ".toml") {
+        let file = format!("{PACKAGES}/{name}.toml");
+        if file == lock::PATH || recipes.contains_key(name) {
+            continue;
+        }
+        let (document, value) = read_recipe(&builtin::shown(&file), builtin.text(&file).unwrap_or_default());
+        let value = value.map(|recipe| Recipe { builtin: true, ..recipe });
+        recipes.insert(name.into(), Read { document, value });
     }
     recipes
 }
@@ -122,31 +159,43 @@ fn fragment_file(name: &str) -> String {
     format!("{FRAGMENTS}/{name}.config")
 }
 
-fn read_fragments(dir: &Path, distro: &Distro, document: &mut Document, problems: &mut Problems) -> Vec<Fragment> {
+fn read_fragments(
+    files: &Files<'_>,
+    distro: &Distro,
+    document: &mut Document,
+    problems: &mut Problems,
+) -> Vec<Fragment> {
     if distro.kernel.config.is_empty() {
         return Vec::new();
     }
-    let Some(known) = names(dir, FRAGMENTS, ".config", problems) else { return Vec::new() };
+    let own = names(files, FRAGMENTS, ".config", problems);
+    let builtin_names = files.builtin.names(FRAGMENTS, ".config");
     let mut fragments = Vec::new();
     for (index, name) in distro.kernel.config.iter().enumerate() {
         let file = fragment_file(name);
-        if !known.contains(name) {
+        let (path, shown, text) = if own.contains(name) {
+            let Some(text) = text(files, &file, problems) else { continue };
+            (files.dir.join(&file), file, text)
+        } else if let Some(text) = files.builtin.text(&file) {
+            let shown = builtin::shown(&file);
+            (shown.clone().into(), shown, text.to_string())
+        } else {
             let message = format!("missing fragment, expected the file {file}, found none");
-            let hint = did_you_mean(name, known.iter().map(String::as_str));
-            document.report(&format!("kernel.config[{index}]"), message, hint);
-        } else if let Some(text) = text(dir, &file, problems) {
-            let (fragment, mut found) = fragment::parse(name, &dir.join(&file), &file, &text);
-            problems.0.append(&mut found);
-            fragments.push(fragment);
-        }
+            let known = own.iter().map(String::as_str).chain(builtin_names.iter().copied());
+            document.report(&format!("kernel.config[{index}]"), message, did_you_mean(name, known));
+            continue;
+        };
+        let (fragment, mut found) = fragment::parse(name, &path, &shown, &text);
+        problems.0.append(&mut found);
+        fragments.push(fragment);
     }
     fragments
 }
 
-fn check_keyring(dir: &Path, distro: &Distro, document: &mut Document) {
+fn check_keyring(files: &Files<'_>, distro: &Distro, document: &mut Document) {
     let keyring = &distro.sources.keyring;
-    let path = dir.join(keyring);
-    if path.is_file() {
+    let path = files.dir.join(keyring);
+    if path.is_file() || files.builtin.get(keyring).is_some() {
         return;
     }
     let folder = path.parent().and_then(|folder| fs::read_dir(folder).ok());
@@ -160,17 +209,19 @@ fn check_keyring(dir: &Path, distro: &Distro, document: &mut Document) {
     document.report("sources.keyring", format!("missing file, expected a key ring, found no {keyring:?}"), hint);
 }
 
-/// Names, sorted and without `suffix`, of the files in a folder that end in it.
-fn names(dir: &Path, folder: &str, suffix: &str, problems: &mut Problems) -> Option<Vec<String>> {
-    let listed = fs::read_dir(dir.join(folder)).and_then(|listed| listed.collect::<Result<Vec<_>, _>>());
+/// Names, sorted and without `suffix`, of the files in a folder that end in it; none if the project has no such folder.
+fn names(files: &Files<'_>, folder: &str, suffix: &str, problems: &mut Problems) -> Vec<String> {
+    let listed = fs::read_dir(files.dir.join(folder)).and_then(|listed| listed.collect::<Result<Vec<_>, _>>());
     let listed = match listed {
         Ok(listed) => listed,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            problems.file(folder, unreadable("folder", &error), "");
-            return None;
+            problems.file(folder, format!("reading the folder: {error}"), "");
+            return Vec::new();
         }
     };
-    let mut names = Vec::new();
+    let drafted = files.draft.keys().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
+    let mut names: Vec<String> = drafted.filter_map(|name| name.strip_suffix(suffix)).map(String::from).collect();
     for entry in listed {
         let name = entry.file_name();
         match name.to_str() {
@@ -189,16 +240,20 @@ fn names(dir: &Path, folder: &str, suffix: &str, problems: &mut Problems) -> Opt
     }
     names.retain(|name| !name.is_empty());
     names.sort();
-    Some(names)
+    names.dedup();
+    names
 }
 
-fn text(dir: &Path, file: &str, problems: &mut Problems) -> Option<String> {
-    let bytes = match fs::read(dir.join(file)) {
+fn text(files: &Files<'_>, file: &str, problems: &mut Problems) -> Option<String> {
+    if let Some(text) = files.draft.get(file) {
+        return Some(text.clone());
+    }
+    let bytes = match fs::read(files.dir.join(file)) {
         Ok(bytes) => bytes,
         Err(error) => {
             let hint =
                 if file == DISTRO { "run it in a project's folder, or name that folder with --project" } else { "" };
-            problems.file(file, unreadable("file", &error), hint);
+            problems.file(file, unreadable(&error), hint);
             return None;
         }
     };
@@ -212,9 +267,9 @@ fn text(dir: &Path, file: &str, problems: &mut Problems) -> Option<String> {
         .ok()
 }
 
-fn unreadable(what: &str, error: &std::io::Error) -> String {
+fn unreadable(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => format!("missing {what}"),
-        _ => format!("reading the {what}: {error}"),
+        ErrorKind::NotFound => "missing file".into(),
+        _ => format!("reading the file: {error}"),
     }
 }

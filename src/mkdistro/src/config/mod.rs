@@ -3,6 +3,7 @@
 mod cross;
 mod distro;
 mod document;
+pub mod edit;
 mod effective;
 mod fragment;
 mod load;
@@ -16,10 +17,12 @@ mod single;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::builtin;
 
 pub use distro::{Boot, Console, Data, Distro, Identity, Kernel, Root, Sources, User};
-pub use load::{check, load, parse_distro, parse_fragment, parse_recipe};
+pub use load::{Draft, check, check_with, load, load_draft, parse_distro, parse_fragment, parse_recipe};
 pub use problems::{ConfigProblem, Problems};
 pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};
 
@@ -52,10 +55,38 @@ pub struct OverlayEntry {
 pub struct Fragment {
     /// File name without `.config`.
     pub name: String,
-    /// The file.
+    /// The file; `built-in kernel-config/NAME.config` if the project has none.
     pub path: PathBuf,
     /// Its lines that ask for something.
     pub options: Vec<KernelOption>,
+}
+
+/// Whether it can be the name of a distribution, a recipe or a service.
+pub fn is_name(name: &str) -> bool {
+    (rules::NAME.valid)(name)
+}
+
+/// What [`is_name`] accepts, in words that follow "expected".
+pub const NAME_EXPECTED: &str = rules::NAME.expected;
+
+impl Checked {
+    /// How messages call a recipe's file: `packages/podman.toml`, `built-in packages/podman.toml`.
+    pub fn recipe_file(&self, name: &str) -> String {
+        let file = format!("packages/{name}.toml");
+        match self.recipes.get(name) {
+            Some(recipe) if recipe.builtin => builtin::shown(&file),
+            _ => file,
+        }
+    }
+}
+
+impl Fragment {
+    /// How messages call its file.
+    pub fn file(&self) -> String {
+        let file = format!("kernel-config/{}.config", self.name);
+        let shown = builtin::shown(&file);
+        if self.path == Path::new(&shown) { shown } else { file }
+    }
 }
 
 /// One line of a fragment: `CONFIG_OVERLAY_FS=m`, with the comment lines right above it as the reason.

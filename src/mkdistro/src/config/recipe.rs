@@ -53,6 +53,9 @@ pub struct Recipe {
     /// Services, in the guest's service table.
     #[serde(default, rename = "service")]
     pub services: Vec<ServiceEntry>,
+    /// Whether it is one of the program's own; no key of the file.
+    #[serde(skip)]
+    pub builtin: bool,
 }
 
 /// `[[directory]]`.

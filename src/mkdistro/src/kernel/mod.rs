@@ -72,7 +72,7 @@ pub fn select(checked: &Checked, package: &Tree) -> Result<KernelFiles> {
     for (recipe, name) in
         checked.recipes.iter().flat_map(|(key, recipe)| recipe.load_modules.iter().map(move |m| (key, m)))
     {
-        requests.push(Request::new(name, recipe, format!("packages/{recipe}.toml, load-modules")));
+        requests.push(Request::new(name, recipe, format!("{}, load-modules", checked.recipe_file(recipe))));
     }
     let modules = selection::closure(&index, requests, &mut failures)?;
     if !failures.is_empty() {

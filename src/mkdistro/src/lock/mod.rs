@@ -1,21 +1,25 @@
 //! `packages/lock.toml`: exactly which package files a build uses.
 
+mod indices;
+mod outdated;
 mod request;
 mod resolve;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::date;
-use crate::config::Checked;
+use crate::builtin::Builtin;
+use crate::config::{Checked, edit};
 use crate::problem::{Class, Problem};
 
+pub use indices::{Described, Indices};
+pub use outdated::{Outdated, outdated};
 pub use request::Request;
 pub use resolve::resolve;
 
@@ -90,6 +94,17 @@ pub struct Locked {
     pub lock: Lock,
 }
 
+/// Which packages of an existing lock [`resolve`] may give another version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// None.
+    Nothing,
+    /// These.
+    Only(Vec<String>),
+    /// All.
+    All,
+}
+
 impl Lock {
     /// Reads a project's lock.
     ///
@@ -108,6 +123,12 @@ impl Lock {
     /// As [`Self::read`].
     pub fn read_if_present(project: &Path) -> Result<Option<Self>> {
         if project.join(PATH).exists() { Self::read(project).map(Some) } else { Ok(None) }
+    }
+
+    /// The lock that this program carries, if it was made for what the project asks.
+    pub fn builtin(checked: &Checked, builder: &[&str]) -> Option<Self> {
+        let lock = Self::parse(Builtin::ALL.text(PATH)?).ok()?;
+        (Request::of(checked, builder).hash() == lock.request).then_some(lock)
     }
 
     /// Reads and checks the text of a lock.
@@ -184,35 +205,26 @@ impl Lock {
     pub fn write(&self, project: &Path) -> Result<()> {
         let path = project.join(PATH);
         let text = self.to_text()?;
-        let write = || -> std::io::Result<()> {
-            use std::os::unix::fs::PermissionsExt;
-            let folder = path.parent().unwrap_or(project);
-            fs::create_dir_all(folder)?;
-            // Readable as any other file of the project; temporary files are private otherwise.
-            let mode = fs::Permissions::from_mode(0o666);
-            let mut file = tempfile::Builder::new().prefix(".lock.toml.").permissions(mode).tempfile_in(folder)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        write().map_err(|error| Problem::error(Class::Output, format!("writing {}: {error}", path.display()), ""))
+        edit::replace(&path, &text)
+            .map_err(|error| Problem::error(Class::Output, format!("writing {}: {error}", path.display()), ""))
     }
 
-    /// What changed since `old`, one line per package, sorted by name: `added …`, `removed …`, `changed … → …`.
+    /// What changed since `old`, one line per package, sorted by name: `added …`, `removed …`, `changed … → …`, each with
+    /// what it does to the download.
     pub fn diff(&self, old: &Self) -> Vec<String> {
         let mut lines = BTreeMap::new();
-        for LockedPackage { name, version, .. } in &old.packages {
+        for LockedPackage { name, version, size, .. } in &old.packages {
             if self.package(name).is_none() {
-                lines.insert(name, format!("removed {name} {version}"));
+                lines.insert(name, format!("removed {name} {version} ({})", bytes_difference(0, *size)));
             }
         }
         for package in &self.packages {
-            let LockedPackage { name, version, .. } = package;
+            let LockedPackage { name, version, size, .. } = package;
             match old.package(name) {
-                None => drop(lines.insert(name, format!("added {name} {version}"))),
+                None => drop(lines.insert(name, format!("added {name} {version} ({})", bytes_difference(*size, 0)))),
                 Some(before) if before.version != *version => {
-                    lines.insert(name, format!("changed {name} {} → {version}", before.version));
+                    let difference = bytes_difference(*size, before.size);
+                    lines.insert(name, format!("changed {name} {} → {version} ({difference})", before.version));
                 }
                 Some(before) if before.sha256 != package.sha256 => {
                     lines.insert(name, format!("changed {name} {version} (another file of the same version)"));
@@ -221,6 +233,16 @@ impl Lock {
             }
         }
         lines.into_values().collect()
+    }
+}
+
+/// `+1.2 MB`, `-340 kB`, `+12 B`.
+fn bytes_difference(new: u64, old: u64) -> String {
+    let sign = if new < old { '-' } else { '+' };
+    match new.abs_diff(old) {
+        bytes if bytes < 1000 => format!("{sign}{bytes} B"),
+        bytes if bytes < 1_000_000 => format!("{sign}{:.0} kB", bytes as f64 / 1e3),
+        bytes => format!("{sign}{:.1} MB", bytes as f64 / 1e6),
     }
 }
 
@@ -287,3 +309,5 @@ fn is_sha256(text: &str) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod update_tests;

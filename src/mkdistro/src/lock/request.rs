@@ -27,7 +27,7 @@ impl Request {
             builder.iter().map(|name| ((*name).to_owned(), "the builder".to_owned())).collect();
         for (recipe, content) in &checked.recipes {
             for package in &content.packages {
-                packages.insert(package.clone(), format!("packages/{recipe}.toml"));
+                packages.insert(package.clone(), checked.recipe_file(recipe));
             }
         }
         Self {

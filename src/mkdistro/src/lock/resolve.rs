@@ -1,175 +1,124 @@
-//! From a request to exact packages: verified Release files, their indices, and a walk over dependencies.
+//! From a request to exact packages: a walk over the dependencies in the suites' indices.
 //!
 //! The root takes only the files that recipes name and the libraries that those link to, found in the packages' own ELF
 //! headers. So of the dependencies only libraries matter, as candidates: packages of the sections `libs` and `oldlibs`. All
-//! of a library's own dependencies are followed in the same way. The highest version over all suites wins.
+//! of a library's own dependencies are followed in the same way. The highest version over all suites wins, but for what an
+//! existing lock has and shall keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{Lock, LockedPackage, LockedSuite, PATH, Request, SCHEMA};
-use crate::archive::date;
-use crate::archive::keyring::Keyring;
-use crate::archive::packages::{self, Compression};
-use crate::archive::release::{Expected, MAX_SIZE_BYTES, Release};
+use super::{Indices, Lock, LockedPackage, LockedSuite, PATH, Request, SCHEMA, Update};
+use crate::archive::version;
 use crate::config::Checked;
-use crate::fetch::{Failure, Fetcher, Object};
+use crate::nearest::did_you_mean;
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
 
-mod pool;
+pub(super) mod pool;
 
-use pool::{Candidate, Pool};
+use pool::{Candidate, Library, Pool};
 
 /// How many meta packages may point to each other before the kernel's own comes.
-const MAX_META_PACKAGES: usize = 4;
+pub(super) const MAX_META_PACKAGES: usize = 4;
 
 /// Resolves what a project asks for against the present archive.
 ///
-/// `builder`: packages that the builder itself needs. `previous`: the existing lock; suites may not be older than there.
-/// `now`: seconds since 1970.
+/// `builder`: packages that the builder itself needs. `previous`: the existing lock; what `update` does not name keeps the
+/// version it has there, unless something that moves needs another one.
 ///
 /// # Errors
-/// Class `Config`: a package or component that no suite has, an unusable key ring. `Network`: no mirror answers.
-/// `Verify`: a Release file or an index is not what it must be.
+/// Class `Config`: a package that no suite has, or that is to be updated and not locked. `Verify`: an index has an entry
+/// that cannot be, or only a lower version than the lock. All of [`Indices::read`].
 pub fn resolve(
     checked: &Checked,
     builder: &[&str],
-    fetcher: &Fetcher,
-    previous: Option<&Lock>,
-    now: u64,
+    indices: &Indices,
+    previous: Option<(&Lock, &Update)>,
     progress: &dyn Progress,
 ) -> Result<Lock> {
     let request = Request::of(checked, builder);
-    let keyring = read_keyring(checked)?;
-    let mut suites = BTreeMap::new();
-    let mut indices = Vec::new();
-    for suite in &request.suites {
-        let locked = previous.and_then(|lock| lock.suites.iter().find(|locked| locked.name == *suite));
-        let not_before = locked.and_then(|locked| date::parse_rfc3339(&locked.date));
-        let release = release(fetcher, &keyring, &Expected { suite, now, not_before }, progress)?;
-        suites.insert(suite.clone(), date::format_rfc3339(release.date));
-        for component in &request.components {
-            indices.push((suite.as_str(), index(fetcher, suite, component, &release, progress)?));
-        }
-    }
     let task = progress.start("resolving packages", 0);
     let mut pool = Pool::default();
-    for (suite, text) in &indices {
-        let stanzas = packages::parse(text).with_context(|| format!("reading the package index of {suite}"))?;
+    if let Some((lock, update)) = previous {
+        let mut keep = kept(lock, update)?;
+        // A package of a suite that the project no longer has may well get lower.
+        keep.retain(|package| request.suites.contains(&package.suite));
+        pool.keep(keep);
+    }
+    for indexed in indices.stanzas() {
+        let (suite, stanzas) = indexed?;
         pool.add(suite, stanzas);
     }
-    let (kernel, packages) = select(&pool, &request)?;
+    let (kernel, packages) = loop {
+        match select(&pool, &request, previous.map(|(lock, _)| lock))? {
+            Selected::All(kernel, packages) => break (kernel, packages),
+            Selected::Conflict(name) => pool.release(&name),
+        }
+    };
+    if let Some((lock, _)) = previous {
+        refuse_lower(&packages, lock, &request)?;
+    }
     task.finish(&format!("{} packages", packages.len()));
     Ok(Lock {
         schema: SCHEMA,
         request: request.hash(),
         kernel,
-        suites: suites.into_iter().map(|(name, date)| LockedSuite { name, date }).collect(),
+        suites: indices
+            .dates
+            .iter()
+            .map(|(name, date)| LockedSuite { name: name.clone(), date: date.clone() })
+            .collect(),
         packages,
     })
 }
 
-fn read_keyring(checked: &Checked) -> Result<Keyring> {
-    let name = &checked.distro.sources.keyring;
-    let refused = |reason: String| {
-        let hint = "it must hold the OpenPGP keys of the archive, ASCII-armoured or binary ([sources] keyring)";
-        Problem::error(Class::Config, format!("reading the key ring {name}: {reason}"), hint)
+/// The locked packages that stay as they are.
+fn kept<'a>(lock: &'a Lock, update: &Update) -> Result<Vec<&'a LockedPackage>> {
+    let moving: BTreeSet<&str> = match update {
+        Update::All => return Ok(Vec::new()),
+        Update::Nothing => BTreeSet::new(),
+        Update::Only(names) => names.iter().map(String::as_str).collect(),
     };
-    let bytes = std::fs::read(checked.dir.join(name)).map_err(|error| refused(error.to_string()))?;
-    Keyring::parse(&bytes).map_err(|error| refused(format!("{error:#}")))
+    if let Some(unknown) = moving.iter().find(|name| lock.package(name).is_none()) {
+        let hint = did_you_mean(unknown, lock.packages.iter().map(|package| package.name.as_str()));
+        return Err(Problem::error(Class::Config, format!("updating {unknown}: it is not in {PATH}"), hint));
+    }
+    Ok(lock.packages.iter().filter(|package| !moving.contains(package.name.as_str())).collect())
 }
 
-/// The verified Release file of a suite, from the first mirror that has an acceptable one.
-fn release(fetcher: &Fetcher, keyring: &Keyring, expected: &Expected<'_>, progress: &dyn Progress) -> Result<Release> {
-    let suite = expected.suite;
-    if fetcher.offline {
-        let message = format!("reading suite {suite}: resolving needs a mirror, and --offline was given");
-        return Err(Problem::error(Class::Network, message, "run without --offline"));
+/// A mirror that gives a lower version than before, though its Release file is newer, has lost something.
+fn refuse_lower(packages: &[LockedPackage], previous: &Lock, request: &Request) -> Result<()> {
+    let lower: Vec<String> = packages
+        .iter()
+        .filter_map(|new| Some((new, previous.package(&new.name)?)))
+        .filter(|(_, old)| request.suites.contains(&old.suite))
+        .filter(|(new, old)| version::compare(&new.version, &old.version).is_lt())
+        .map(|(new, old)| {
+            format!("{}: {PATH} has {} of {}, now {} is the highest", new.name, old.version, old.suite, new.version)
+        })
+        .collect();
+    if lower.is_empty() {
+        return Ok(());
     }
-    let path = format!("dists/{suite}/InRelease");
-    let mut tried = Vec::new();
-    let mut refused = None;
-    for mirror in fetcher.mirrors.for_suite(suite)? {
-        let url = format!("{}/{path}", mirror.base);
-        match fetcher.small(mirror, &path, MAX_SIZE_BYTES) {
-            Err(error) => tried.push(format!("{url}: {error}")),
-            Ok(message) => match Release::verify(&message, keyring, expected) {
-                Ok(release) => {
-                    // Not silent: a mirror in front gave something that must not be used.
-                    if let Some(error) = refused {
-                        progress.warn(&format!("{error:#}; used {url} instead"));
-                    }
-                    return Ok(release);
-                }
-                Err(error) => refused = refused.or(Some(error.problem(&url, suite))),
-            },
-        }
-    }
-    Err(refused.unwrap_or_else(|| {
-        let message = format!("reading suite {suite}: no mirror has it; tried\n  {}", tried.join("\n  "));
-        Problem::error(Class::Network, message, "check the network, [sources] suites and mirrors in distro.toml")
-    }))
+    let hint = "try another mirror; to go back on purpose, remove packages/lock.toml first";
+    Err(Problem::error(Class::Verify, format!("versions went back:\n  {}", lower.join("\n  ")), hint))
 }
 
-/// The text of a package index, by the hash that Release has for it.
-fn index(
-    fetcher: &Fetcher,
-    suite: &str,
-    component: &str,
-    release: &Release,
-    progress: &dyn Progress,
-) -> Result<String> {
-    let plain = format!("{component}/binary-amd64/Packages");
-    let listed = Compression::ALL
-        .into_iter()
-        .find_map(|compression| Some((compression, release.indices.get(&format!("{plain}{}", compression.suffix()))?)));
-    let Some((compression, (size, sha256))) = listed else {
-        let message = format!("suite {suite} has no component {component:?} for amd64");
-        let hint = format!("it has {}; check [sources] components in distro.toml", release.components.join(", "));
-        return Err(Problem::error(Class::Config, message, hint));
-    };
-    let mut paths = vec![format!("dists/{suite}/{plain}{}", compression.suffix())];
-    if release.by_hash {
-        paths.insert(0, format!("dists/{suite}/{component}/binary-amd64/by-hash/SHA256/{sha256}"));
-    }
-    let object = Object { sha256, size: *size, suite, paths };
-    let task = progress.start(&format!("reading suite {suite} ({component})"), *size);
-    let path = fetcher.obtain(&object, &|have| task.set(have)).map_err(|failure| index_failure(suite, failure))?;
-    let unpacked = release.indices.get(&plain).map(|(size, _)| *size);
-    let text = packages::read(&path, compression, unpacked)?;
-    task.finish(&format!("of {}", date::format_rfc3339(release.date)));
-    Ok(text)
+/// How a selection ended.
+enum Selected {
+    /// The kernel's package, and all packages by name.
+    All(String, Vec<LockedPackage>),
+    /// This package must not keep its version.
+    Conflict(String),
 }
 
-fn index_failure(suite: &str, failure: Failure) -> anyhow::Error {
-    let hint = "the mirror may be in the middle of an update: run again, or name another mirror in [sources]";
-    match failure {
-        Failure::Local(error) => error.context(format!("fetching the package index of {suite}")),
-        Failure::Mismatch { url, got, bytes } => {
-            let message =
-                format!("package index of {suite}: not what Release says: got {got} ({bytes} bytes) from {url}");
-            Problem::error(Class::Verify, message, hint)
-        }
-        Failure::Unavailable { tried, .. } => {
-            let message =
-                format!("package index of {suite}: no mirror could deliver it; tried\n  {}", tried.join("\n  "));
-            Problem::error(Class::Network, message, hint)
-        }
-        Failure::Offline => {
-            let message = format!("package index of {suite}: not in the cache, and --offline was given");
-            Problem::error(Class::Network, message, "run without --offline")
-        }
-    }
-}
-
-/// The kernel's package, and all packages by name.
-fn select(pool: &Pool<'_>, request: &Request) -> Result<(String, Vec<LockedPackage>)> {
+fn select(pool: &Pool<'_>, request: &Request, previous: Option<&Lock>) -> Result<Selected> {
     let mut selected = BTreeMap::new();
     let mut unknown = Vec::new();
     for (name, asker) in &request.packages {
-        match pool.best(name) {
+        match pool.get(name) {
             Some(candidate) => drop(selected.insert(candidate.stanza.name, candidate)),
             None => unknown.push(unknown_package(pool, request, name, asker)),
         }
@@ -184,15 +133,31 @@ fn select(pool: &Pool<'_>, request: &Request) -> Result<(String, Vec<LockedPacka
     let mut waiting: Vec<Candidate<'_>> = selected.values().copied().collect();
     while let Some(candidate) = waiting.pop() {
         for library in pool.libraries_of(&candidate)? {
+            let library = match library {
+                Library::Found(library) => library,
+                Library::Kept(name) => return Ok(Selected::Conflict(name.to_owned())),
+            };
             if selected.insert(library.stanza.name, library).is_none() {
                 waiting.push(library);
             }
         }
     }
-    let kernel = pool.kernel(&request.kernel, MAX_META_PACKAGES)?;
+    let newest = pool.kernel(&request.kernel, MAX_META_PACKAGES)?;
+    let kept = previous.and_then(|lock| pool.kept(&lock.kernel)).filter(|kept| {
+        // Of another flavour if distro.toml names another meta package now.
+        flavour(kept.stanza.name) == flavour(newest.stanza.name)
+    });
+    let kernel = kept.unwrap_or(newest);
     selected.insert(kernel.stanza.name, kernel);
     let packages = selected.values().map(locked).collect::<Result<_>>()?;
-    Ok((kernel.stanza.name.to_owned(), packages))
+    Ok(Selected::All(kernel.stanza.name.to_owned(), packages))
+}
+
+/// The parts of a kernel package's name that are no version: `linux-image-6.12.1+deb13-cloud-amd64` is
+/// `linux-image-cloud-amd64`.
+pub(super) fn flavour(name: &str) -> String {
+    let parts = name.split('-').filter(|part| !part.starts_with(|c: char| c.is_ascii_digit()));
+    parts.collect::<Vec<_>>().join("-")
 }
 
 fn unknown_package(pool: &Pool<'_>, request: &Request, name: &str, asker: &str) -> String {

@@ -95,7 +95,8 @@ pub(crate) fn fetcher(cache: &Path, mirrors: Mirrors) -> Fetcher {
 const BUILDER: &[&str] = &["isolinux"];
 
 fn lock_with(checked: &Checked, fetcher: &Fetcher, previous: Option<&Lock>) -> Result<Lock> {
-    resolve(checked, BUILDER, fetcher, previous, NOW, &Silent)
+    let indices = Indices::read(checked, fetcher, previous, NOW, &Silent)?;
+    resolve(checked, BUILDER, &indices, previous.map(|lock| (lock, &Update::All)), &Silent)
 }
 
 /// Locks against one server that holds the suites.
@@ -348,15 +349,17 @@ fn differences_are_told() {
     new.packages.retain(|package| package.name != "isolinux");
     new.packages.iter_mut().find(|package| package.name == "podman").unwrap().version = "5.5".into();
     new.packages.iter_mut().find(|package| package.name == "libc6").unwrap().sha256 = "0".repeat(64);
+    new.packages.iter_mut().find(|package| package.name == "podman").unwrap().size += 2_000_000;
+    let isolinux = old.package("isolinux").unwrap().size;
     let added = LockedPackage { name: "zz".into(), version: "1".into(), ..old.packages[0].clone() };
     new.packages.push(added);
     assert_eq!(
         new.diff(&old),
         [
-            "removed isolinux 3:6.04",
-            "changed libc6 2.41-2 (another file of the same version)",
-            "changed podman 5.4.2-1 → 5.5",
-            "added zz 1",
+            format!("removed isolinux 3:6.04 (-{isolinux} B)"),
+            "changed libc6 2.41-2 (another file of the same version)".into(),
+            "changed podman 5.4.2-1 → 5.5 (+2.0 MB)".into(),
+            format!("added zz 1 (+{} B)", old.packages[0].size),
         ]
     );
     assert_eq!(old.diff(&old), Vec::<String>::new());

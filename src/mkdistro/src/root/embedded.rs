@@ -5,6 +5,7 @@
 //! are left out, and so is a key ring from outside the project's folder: a build does not need it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use formats::tree::{Kind, Node, Tree};
 use serde::{Deserialize, Serialize};
 
 use super::{insert, overlay, show};
+use crate::builtin::Builtin;
 use crate::config::Checked;
 use crate::lock::{self, Locked};
 use crate::problem::{Class, Problem};
@@ -74,13 +76,14 @@ pub(super) fn add(tree: &mut Tree, locked: &Locked) -> Result<()> {
     put_text(lock::PATH, lock.to_text()?.into())?;
     for name in checked.recipes.keys() {
         let path = format!("packages/{name}.toml");
-        put_text(&path, read(&checked.dir.join(&path))?)?;
+        put_text(&path, read(checked, &path)?)?;
     }
     for fragment in &checked.fragments {
-        put_text(&format!("kernel-config/{}.config", fragment.name), read(&fragment.path)?)?;
+        let path = format!("kernel-config/{}.config", fragment.name);
+        put_text(&path, read(checked, &path)?)?;
     }
     if let Some(keyring) = inside(&checked.distro.sources.keyring) {
-        put_text(keyring, read(&checked.dir.join(keyring))?)?;
+        put_text(keyring, read(checked, keyring)?)?;
     }
     for entry in &checked.overlay {
         let (kind, mode) = overlay::content(entry)?;
@@ -114,8 +117,14 @@ fn without_passwords(checked: &Checked, distro: &str) -> String {
     text
 }
 
-fn read(path: &PathBuf) -> Result<Bytes> {
-    fs::read(path).map(Bytes::from).with_context(|| format!("reading {}", path.display()))
+/// A file of the project, or the built-in one that it does not replace.
+fn read(checked: &Checked, file: &str) -> Result<Bytes> {
+    let path = checked.dir.join(file);
+    match (fs::read(&path), Builtin::ALL.get(file)) {
+        (Ok(content), _) => Ok(content.into()),
+        (Err(error), Some(content)) if error.kind() == ErrorKind::NotFound => Ok(Bytes::from_static(content)),
+        (Err(error), _) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
 }
 
 fn read_text(path: &PathBuf) -> Result<String> {

@@ -57,7 +57,8 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     let mut tree = Tree::new();
     let mut reasons = Reasons::default();
     for name in recipe::order(checked) {
-        recipe::apply(&mut tree, checked, name, &packages).with_context(|| format!("applying packages/{name}.toml"))?;
+        recipe::apply(&mut tree, checked, name, &packages)
+            .with_context(|| format!("applying {}", checked.recipe_file(name)))?;
         reasons.note(&tree, |_| Reason::Recipe(name.to_owned()));
     }
     graft(&mut tree, &kernel.tree).context("adding the kernel's modules")?;
@@ -81,6 +82,18 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     reasons.note(&tree, |_| Reason::Builder);
     task.finish(&format!("{} entries", tree.len()));
     Ok(RootTree { tree, reasons, kernel, packages })
+}
+
+/// What the recipes of a project take from packages, with the libraries that it needs; without kernel, accounts and
+/// overlay. For comparing what recipes cost.
+pub fn assemble_recipes(checked: &Checked, packages: &Packages) -> Result<Tree> {
+    let mut tree = Tree::new();
+    for name in recipe::order(checked) {
+        recipe::apply(&mut tree, checked, name, packages)
+            .with_context(|| format!("applying {}", checked.recipe_file(name)))?;
+    }
+    add_libraries(&mut tree, checked, packages)?;
+    Ok(tree)
 }
 
 /// Puts every entry of `other` into `tree`; folders that exist stay as they are.
@@ -117,7 +130,7 @@ fn add_libraries(tree: &mut Tree, checked: &Checked, packages: &Packages) -> Res
         .flat_map(|(name, recipe)| recipe.libraries.iter().map(move |soname| (name, soname)))
         .map(|(name, soname)| elf::Extra {
             soname: soname.clone(),
-            wanted_by: format!("packages/{name}.toml, libraries"),
+            wanted_by: format!("{}, libraries", checked.recipe_file(name)),
         })
         .collect();
     let candidates: Vec<&Tree> = packages.trees.values().collect();

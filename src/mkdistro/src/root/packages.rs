@@ -25,9 +25,22 @@ pub struct Packages {
 impl Packages {
     /// Opens all packages in parallel.
     pub fn open(fetched: &Fetched) -> Result<Self> {
+        let mut trees = Self::trees(fetched, |_| true)?;
+        let kernel = trees.remove(&fetched.locked.lock.kernel).context("the lock has no kernel package")?;
+        Ok(Self { trees, kernel })
+    }
+
+    /// The same without the kernel's package, whose tree is empty then.
+    pub fn open_userland(fetched: &Fetched) -> Result<Self> {
+        let trees = Self::trees(fetched, |package| package.name != fetched.locked.lock.kernel)?;
+        Ok(Self { trees, kernel: Tree::new() })
+    }
+
+    fn trees(fetched: &Fetched, filter: impl Fn(&LockedPackage) -> bool) -> Result<BTreeMap<String, Tree>> {
         let wanted = wanted(fetched)?;
         // The largest first, so that one core does not end up alone with the kernel.
-        let mut list: Vec<&LockedPackage> = fetched.locked.lock.packages.iter().collect();
+        let mut list: Vec<&LockedPackage> =
+            fetched.locked.lock.packages.iter().filter(|package| filter(package)).collect();
         list.sort_by_key(|package| std::cmp::Reverse(package.size));
         let opened: Vec<(String, Tree)> = list
             .par_iter()
@@ -44,9 +57,7 @@ impl Packages {
                 Ok((package.name.clone(), opened.tree))
             })
             .collect::<Result<_>>()?;
-        let mut trees: BTreeMap<String, Tree> = opened.into_iter().collect();
-        let kernel = trees.remove(&fetched.locked.lock.kernel).context("the lock has no kernel package")?;
-        Ok(Self { trees, kernel })
+        Ok(opened.into_iter().collect())
     }
 
     /// Files of one recipe's packages whose absolute path fits a pattern: package, path, in order of the paths.

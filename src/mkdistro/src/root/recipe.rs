@@ -19,6 +19,7 @@ pub(super) fn order(checked: &Checked) -> Vec<&str> {
 /// Puts everything that recipe `name` says into the tree.
 pub(super) fn apply(tree: &mut Tree, checked: &Checked, name: &str, packages: &Packages) -> Result<()> {
     let recipe = checked.recipes.get(name).context("the recipe exists")?;
+    let file = &checked.recipe_file(name);
     let origin: Arc<str> = Arc::from(format!("recipe {name}").as_str());
     for directory in &recipe.directories {
         let path = checked.expand(&directory.path);
@@ -31,9 +32,9 @@ pub(super) fn apply(tree: &mut Tree, checked: &Checked, name: &str, packages: &P
     for (path, target) in &recipe.links {
         insert(tree, path.as_bytes(), Node::new(Kind::Symlink(target.clone().into_bytes()), 0o777, &origin))?;
     }
-    take_files(tree, recipe, name, packages)?;
+    take_files(tree, recipe, file, packages)?;
     for (path, pattern) in &recipe.concat {
-        let content = concat(recipe, name, pattern, packages)?;
+        let content = concat(recipe, file, pattern, packages)?;
         insert(tree, path.as_bytes(), Node::new(Kind::File(content), 0o644, &origin))?;
     }
     for write in &recipe.writes {
@@ -43,7 +44,7 @@ pub(super) fn apply(tree: &mut Tree, checked: &Checked, name: &str, packages: &P
     for (path, mode) in &recipe.modes {
         let node = tree.resolve(path.as_bytes()).and_then(|real| tree.get_mut(&real));
         let node = node.ok_or_else(|| {
-            let message = format!("packages/{name}.toml: modes: {path} is not in the root");
+            let message = format!("{file}: modes: {path} is not in the root");
             Problem::error(Class::Config, message, "modes may name what this recipe or one before it brings")
         })?;
         node.mode = octal(mode)?;
@@ -51,13 +52,13 @@ pub(super) fn apply(tree: &mut Tree, checked: &Checked, name: &str, packages: &P
     Ok(())
 }
 
-fn take_files(tree: &mut Tree, recipe: &Recipe, name: &str, packages: &Packages) -> Result<()> {
+fn take_files(tree: &mut Tree, recipe: &Recipe, file: &str, packages: &Packages) -> Result<()> {
     for pattern in &recipe.files {
-        let found = matching(recipe, name, pattern, packages)?;
+        let found = matching(recipe, file, pattern, packages)?;
         if let Some(folder) = lone_folder(&found, packages) {
             return Err(Problem::error(
                 Class::Config,
-                format!("packages/{name}.toml: files: {pattern} is a folder, expected files"),
+                format!("{file}: files: {pattern} is a folder, expected files"),
                 format!("{}/** takes what is in it, [[directory]] makes an empty one", show(folder)),
             ));
         }
@@ -66,11 +67,11 @@ fn take_files(tree: &mut Tree, recipe: &Recipe, name: &str, packages: &Packages)
         }
     }
     for (target, source) in &recipe.rename {
-        let found = matching(recipe, name, source, packages)?;
+        let found = matching(recipe, file, source, packages)?;
         let [(package, path)] = found[..] else {
             return Err(Problem::error(
                 Class::Config,
-                format!("packages/{name}.toml: rename: {source} fits {} files, expected one", found.len()),
+                format!("{file}: rename: {source} fits {} files, expected one", found.len()),
                 "give the file's full path",
             ));
         };
@@ -98,9 +99,9 @@ fn copy(tree: &mut Tree, packages: &Packages, package: &str, path: &[u8], target
     Ok(())
 }
 
-fn concat(recipe: &Recipe, name: &str, pattern: &str, packages: &Packages) -> Result<Bytes> {
+fn concat(recipe: &Recipe, file: &str, pattern: &str, packages: &Packages) -> Result<Bytes> {
     let mut joined = Vec::new();
-    for (package, path) in matching(recipe, name, pattern, packages)? {
+    for (package, path) in matching(recipe, file, pattern, packages)? {
         if let Some(content) = packages.trees.get(package).and_then(|files| files.get(path)).and_then(Node::content) {
             joined.extend_from_slice(content);
             if !joined.is_empty() && !joined.ends_with(b"\n") {
@@ -109,7 +110,7 @@ fn concat(recipe: &Recipe, name: &str, pattern: &str, packages: &Packages) -> Re
         }
     }
     if joined.is_empty() {
-        let message = format!("packages/{name}.toml: concat: nothing is in the files that fit {pattern}");
+        let message = format!("{file}: concat: nothing is in the files that fit {pattern}");
         return Err(Problem::error(Class::Config, message, "the pattern must fit files, not folders or links"));
     }
     Ok(Bytes::from(joined))
@@ -117,7 +118,7 @@ fn concat(recipe: &Recipe, name: &str, pattern: &str, packages: &Packages) -> Re
 
 fn matching<'a>(
     recipe: &'a Recipe,
-    name: &str,
+    file: &str,
     pattern: &str,
     packages: &'a Packages,
 ) -> Result<Vec<(&'a str, &'a [u8])>> {
@@ -125,7 +126,7 @@ fn matching<'a>(
     if found.is_empty() {
         return Err(Problem::error(
             Class::Config,
-            format!("packages/{name}.toml: {pattern} is in none of its packages ({})", recipe.packages.join(", ")),
+            format!("{file}: {pattern} is in none of its packages ({})", recipe.packages.join(", ")),
             "\"dpkg -L PACKAGE\" on a Debian machine lists a package's files",
         ));
     }

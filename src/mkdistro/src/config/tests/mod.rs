@@ -13,6 +13,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
+use crate::builtin::Builtin;
 use crate::problem::{Class, Problem, exit_code};
 
 const DISTRO: &str = r#"schema = 1
@@ -148,8 +149,13 @@ fn replace(dir: &TempDir, file: &str, old: &str, new: &str) {
     fs::write(path, text.replacen(old, new, 1)).unwrap();
 }
 
+/// Without the built-in files.
+fn load(dir: &Path) -> anyhow::Result<Checked> {
+    check_with(dir, Builtin::NONE).map_err(|problems| anyhow::Error::new(Problem::from(problems)))
+}
+
 fn problems(dir: &TempDir) -> Vec<String> {
-    match check(dir.path()) {
+    match check_with(dir.path(), Builtin::NONE) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
     }
@@ -221,10 +227,7 @@ fn missing_files() {
     let dir = TempDir::new().unwrap();
     assert_eq!(
         problems(&dir),
-        [
-            "distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project",
-            "packages: missing folder",
-        ]
+        ["distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project"]
     );
     let dir = project();
     fs::remove_dir_all(dir.path().join("kernel-config")).unwrap();
@@ -236,11 +239,50 @@ fn missing_files() {
         [
             "distro.toml:8: sources.keyring: missing file, expected a key ring, found no \
          \"packages/debian-archive-keyring.asc\"\n  hint: the Debian package debian-archive-keyring has the keys",
-            "kernel-config: missing folder",
+            "distro.toml:14: kernel.config: missing fragment, expected the file kernel-config/base.config, found none",
+            "distro.toml:15: kernel.config: missing fragment, expected the file kernel-config/net.config, found none",
             "packages/Extra.toml: bad file name, expected lower-case letters, digits and \"-\", a letter first, at most 63\n  \
          hint: rename the file",
         ]
     );
+}
+
+/// Built-in files for [`project`], which has a podman.toml and a net.config of its own.
+const BUILTIN: Builtin = Builtin::new(&[
+    ("kernel-config/base.config", b"CONFIG_NET=y\n"),
+    ("kernel-config/net.config", b"CONFIG_UNSEEN=y\n"),
+    ("packages/base.toml", b"schema = 1\nsummary = \"Built in\"\nneeds = [\"further\"]\n"),
+    ("packages/debian-archive-keyring.asc", b"keys"),
+    ("packages/further.toml", b"schema = 1\nsummary = \"Built in\"\nfiles = [\"/x\"]\n"),
+    ("packages/lock.toml", b"not = [a lock"),
+    ("packages/podman.toml", b"schema = 1\nsummary = \"Unseen\"\n"),
+    ("packages/sshd.toml", b"nonsense"),
+]);
+
+#[test]
+fn what_the_project_lacks_is_built_in() {
+    let dir = project();
+    replace(&dir, "packages/podman.toml", "needs = [\"mounts\"]\n", "");
+    for file in ["packages/base.toml", "packages/debian-archive-keyring.asc", "kernel-config/base.config"] {
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
+    let problems = check_with(dir.path(), BUILTIN).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "the project has a problem\nbuilt-in packages/further.toml:3: files: no package to take files from, expected \
+         packages = [\"NAME\"]"
+    );
+    write(dir.path(), "packages/further.toml", "schema = 1\nsummary = \"Ours\"\n");
+    let checked = check_with(dir.path(), BUILTIN).unwrap();
+    let files: Vec<String> = checked.recipes.keys().map(|name| checked.recipe_file(name)).collect();
+    assert_eq!(
+        files,
+        ["built-in packages/base.toml", "packages/further.toml", "packages/podman.toml", "packages/sshd.toml"]
+    );
+    let files: Vec<String> = checked.fragments.iter().map(Fragment::file).collect();
+    assert_eq!(files, ["built-in kernel-config/base.config", "kernel-config/net.config"]);
+    assert_eq!(checked.fragments[0].path, Path::new("built-in kernel-config/base.config"));
+    assert!(checked.fragments[1].options.iter().all(|option| option.name != "CONFIG_UNSEEN"));
 }
 
 /// Keys of a TOML table and those below it, `a.b`; arrays of tables count as tables.
