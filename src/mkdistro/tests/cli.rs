@@ -14,6 +14,8 @@ Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
   build     Build the distribution: distro.toml → out.iso
+  keygen    Make a key pair that signs images
+  lint      Check the root for what should not be in an image
   lock      Resolve recipes to exact packages: writes packages/lock.toml
   new       Start a project in a new folder
   outdated  List locked packages that the suites have in newer versions

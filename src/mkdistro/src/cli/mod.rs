@@ -2,6 +2,8 @@
 
 mod build;
 pub mod error;
+mod keygen;
+mod lint;
 mod lock;
 mod new;
 mod outdated;
@@ -40,6 +42,8 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Keygen(keygen::Keygen),
+    Lint(lint::Lint),
     Lock(lock::Lock),
     New(new::New),
     Outdated(outdated::Outdated),
@@ -63,6 +67,8 @@ pub fn main() -> ExitCode {
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
+        Command::Keygen(keygen) => keygen.execute(&progress),
+        Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),

@@ -10,7 +10,7 @@ mod load;
 mod overlay;
 mod problems;
 mod recipe;
-mod rules;
+pub(crate) mod rules;
 mod schema;
 mod single;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::builtin;
 
-pub use distro::{Boot, Console, Data, Distro, Identity, Kernel, Root, Sources, User};
+pub use distro::{Allow, Boot, Console, Data, Distro, Identity, Kernel, Lint, Root, Sources, User};
 pub use load::{Draft, check, check_with, load, load_draft, parse_distro, parse_fragment, parse_recipe};
 pub use problems::{ConfigProblem, Problems};
 pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Allow;
+
 /// One recipe.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -56,6 +58,9 @@ pub struct Recipe {
     /// Whether it is one of the program's own; no key of the file.
     #[serde(skip)]
     pub builtin: bool,
+    /// Findings of the lint about these files that are all right.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
 }
 
 /// `[[directory]]`.

@@ -193,6 +193,13 @@ pub(super) const SIGNAL: Rule = Rule::hinted(
     |v| did_you_mean(v.trim_start_matches("SIG"), SIGNALS.map(|(name, _)| name)),
 );
 
+/// A check of the lint.
+pub(super) const CHECK: Rule = Rule::hinted(
+    "the name of a check, as \"mkdistro lint --list\" shows them",
+    |v| crate::lint::CHECKS.iter().any(|check| check.name == v),
+    |v| did_you_mean(v, crate::lint::CHECKS.iter().map(|check| check.name)),
+);
+
 /// Whether a pattern is a plain path.
 pub(super) fn is_literal(pattern: &str) -> bool {
     !pattern.contains(['*', '?', '[', ']', '{', '}', '\\'])
