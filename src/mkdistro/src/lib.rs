@@ -4,6 +4,8 @@
 //! [`config::Checked`] → [`lock::Locked`] → [`fetch::Fetched`] → [`root::RootTree`] → [`image::Image`].
 
 pub mod archive;
+pub mod bootchart;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod deb;
@@ -16,3 +18,5 @@ mod nearest;
 pub mod problem;
 pub mod progress;
 pub mod root;
+pub mod timeline;
+pub mod watch;

@@ -1,8 +1,10 @@
 //! The command line: one file per sub-command. Data goes to stdout, progress and errors to stderr.
 
 mod build;
+mod cache;
 pub mod error;
 mod lock;
+mod making;
 pub mod progress;
 mod project;
 mod run;
@@ -37,6 +39,7 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Cache(cache::Cache),
     Lock(lock::Lock),
     Run(run::Run),
 }
@@ -57,8 +60,9 @@ pub fn main() -> ExitCode {
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
+        Command::Cache(cache) => cache.execute(),
         Command::Lock(lock) => lock.execute(&progress),
-        Command::Run(run) => run.execute(),
+        Command::Run(run) => run.execute(&progress),
     };
     match result {
         Ok(code) => code,

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use contract::paths;
 use formats::tree::{Kind, Node, Tree};
 
+use crate::cache::Store;
 use crate::elf;
 use crate::fetch::Fetched;
 use crate::kernel::{self, KernelFiles};
@@ -36,6 +37,8 @@ pub struct RootTree {
     pub kernel: KernelFiles,
     /// The opened packages, for what the image takes from them (boot loader).
     pub packages: Packages,
+    /// What earlier builds left.
+    pub store: Store,
 }
 
 /// Assembles the root of a fetched project.
@@ -60,10 +63,10 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     }
     accounts::add(&mut tree, checked)?;
     state::add(&mut tree, checked)?;
-    overlay::add(&mut tree, checked)?;
+    overlay::add(&mut tree, checked, &fetched.store)?;
     add_libraries(&mut tree, checked, &packages)?;
     task.finish(&format!("{} entries", tree.len()));
-    Ok(RootTree { tree, kernel, packages })
+    Ok(RootTree { tree, kernel, packages, store: fetched.store.clone() })
 }
 
 /// Puts every entry of `other` into `tree`; folders that exist stay as they are.
