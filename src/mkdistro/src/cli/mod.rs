@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command. Data goes to stdout, progress and errors to stderr.
 
+mod add;
 mod build;
 pub mod error;
 mod lock;
@@ -7,6 +8,7 @@ mod new;
 mod outdated;
 pub mod progress;
 mod project;
+mod remove;
 mod run;
 
 use std::fmt::Display;
@@ -38,10 +40,12 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Add(add::Add),
     Build(build::Build),
     Lock(lock::Lock),
     New(new::New),
     Outdated(outdated::Outdated),
+    Remove(remove::Remove),
     Run(run::Run),
 }
 
@@ -60,10 +64,12 @@ pub fn main() -> ExitCode {
     };
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
+        Command::Add(add) => add.execute(&progress),
         Command::Build(build) => build.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
+        Command::Remove(remove) => remove.execute(&progress),
         Command::Run(run) => run.execute(),
     };
     match result {
