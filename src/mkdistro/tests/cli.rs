@@ -65,7 +65,7 @@ fn templates_are_listed() {
     let (status, stdout, stderr) = run(TempDir::new().unwrap().path(), &["new", "--list"]);
     assert_eq!((status, stderr.as_str()), (0, ""));
     let names: Vec<&str> = stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["podman", "web", "minimal"]);
+    assert_eq!(names, ["podman", "docker", "web", "minimal"]);
 }
 
 /// A project that is right but for its lock, which it has none of.
