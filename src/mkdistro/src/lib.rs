@@ -3,6 +3,7 @@
 //! The stages are plain types, each made only by the step before:
 //! [`config::Checked`] → [`lock::Locked`] → [`fetch::Fetched`] → [`root::RootTree`] → [`image::Image`].
 
+pub mod add;
 pub mod archive;
 pub mod bootchart;
 pub mod builtin;

@@ -92,6 +92,18 @@ enum Token {
     Slash,
 }
 
+/// The pattern that fits `path` alone.
+pub(crate) fn escape(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if "*?[]{},\\".contains(letter) {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
+}
+
 impl Pattern {
     /// Reads a pattern.
     ///
@@ -327,6 +339,15 @@ fn set(text: &str) -> Result<(Token, usize), PatternError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_escaped_path_fits_itself_alone() {
+        let path = "/usr/bin/[a,{b}]*?\\c";
+        let pattern = Pattern::parse(&escape(path)).unwrap();
+        assert!(pattern.is_match(path), "{}", escape(path));
+        assert!(!pattern.is_match("/usr/bin/a*?c"));
+        assert_eq!(escape("/usr/bin/tool"), "/usr/bin/tool");
+    }
 
     #[test]
     fn what_fits() {

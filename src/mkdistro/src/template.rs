@@ -22,8 +22,9 @@ pub struct Template {
 }
 
 /// All templates, the default one first.
-pub const TEMPLATES: [Template; 3] = [
+pub const TEMPLATES: [Template; 4] = [
     Template { name: "podman", summary: "podman with its API, SSH, sudo: the default distribution" },
+    Template { name: "docker", summary: "Debian's docker.io with containerd and runc, SSH, sudo" },
     Template { name: "web", summary: "a web server for the files of overlay/srv/www, no engine" },
     Template { name: "minimal", summary: "busybox, SSH, sudo, no engine: to put your own program in" },
 ];

@@ -13,6 +13,7 @@ Builds bootable, RAM-resident micro Linux distributions that run containers
 Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
+  add       Add Debian packages or built-in recipes to the distribution
   build     Build the distribution: distro.toml → out.iso
   cache     Show what the cache holds, or empty it
   keygen    Make a key pair that signs images
@@ -20,6 +21,7 @@ Commands:
   lock      Resolve recipes to exact packages: writes packages/lock.toml
   new       Start a project in a new folder
   outdated  List locked packages that the suites have in newer versions
+  remove    Take recipes out of the distribution
   run       Boot the distribution under QEMU, with its console in this terminal
   help      Print this message or the help of the given subcommand(s)
 
@@ -66,7 +68,7 @@ fn templates_are_listed() {
     let (status, stdout, stderr) = run(TempDir::new().unwrap().path(), &["new", "--list"]);
     assert_eq!((status, stderr.as_str()), (0, ""));
     let names: Vec<&str> = stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["podman", "web", "minimal"]);
+    assert_eq!(names, ["podman", "docker", "web", "minimal"]);
 }
 
 /// A project that is right but for its lock, which it has none of.

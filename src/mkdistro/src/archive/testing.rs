@@ -158,6 +158,8 @@ pub(crate) struct TestPackage {
     pub(crate) section: &'static str,
     pub(crate) depends: &'static str,
     pub(crate) provides: &'static str,
+    /// Source package; empty: of the same name.
+    pub(crate) source: &'static str,
     /// Of the file.
     pub(crate) content: Vec<u8>,
 }
@@ -208,12 +210,12 @@ impl TestSuite {
 
     pub(crate) fn index(&self) -> String {
         self.packages.iter().fold(String::new(), |mut text, package| {
-            let TestPackage { name, version, depends, provides, content, .. } = package;
+            let TestPackage { name, version, depends, provides, source, content, .. } = package;
             let section = if package.section.is_empty() { "admin" } else { package.section };
             write!(
                 text,
-                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nSection: {section}\nDepends: {depends}\n\
-                 Provides: {provides}\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
+                "Package: {name}\nVersion: {version}\nSource: {source}\nArchitecture: amd64\nSection: {section}\n\
+                 Description: A {name}\nDepends: {depends}\nProvides: {provides}\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
                 package.path(),
                 content.len(),
                 sha256(content),

@@ -80,7 +80,9 @@ fn writers_and_readers_do_not_meet() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !ended.load(Ordering::Relaxed) {
-                    (0..5).for_each(|key| drop(put(&store, &[key; 32], &content(key))));
+                    for key in 0..5 {
+                        put(&store, &[key; 32], &content(key));
+                    }
                 }
             });
         }

@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command. Data goes to stdout, progress and errors to stderr.
 
+mod add;
 mod build;
 mod cache;
 pub mod error;
@@ -11,6 +12,7 @@ mod new;
 mod outdated;
 pub mod progress;
 mod project;
+mod remove;
 mod run;
 
 use std::fmt::Display;
@@ -43,6 +45,7 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Add(add::Add),
     Build(build::Build),
     Cache(cache::Cache),
     Keygen(keygen::Keygen),
@@ -50,6 +53,7 @@ enum Command {
     Lock(lock::Lock),
     New(new::New),
     Outdated(outdated::Outdated),
+    Remove(remove::Remove),
     Run(run::Run),
 }
 
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
     interrupt::watch();
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
+        Command::Add(add) => add.execute(&progress),
         Command::Build(build) => build.execute(&progress),
         Command::Cache(cache) => cache.execute(),
         Command::Keygen(keygen) => keygen.execute(&progress),
@@ -76,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Lock(lock) => lock.execute(&progress),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
+        Command::Remove(remove) => remove.execute(&progress),
         Command::Run(run) => run.execute(&progress),
     };
     match result {
