@@ -39,6 +39,11 @@ impl Cache {
         Ok(Self { dir: dir.to_owned() })
     }
 
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where a file is, or would be.
     pub fn path(&self, sha256: &str) -> PathBuf {
         self.dir.join("sha256").join(sha256.get(..2).unwrap_or_default()).join(sha256)

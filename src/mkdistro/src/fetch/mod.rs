@@ -30,6 +30,8 @@ pub struct Fetched {
     pub locked: Locked,
     /// Package name → verified file in the cache.
     pub files: BTreeMap<String, PathBuf>,
+    /// The cache's folder, for what is made of them.
+    pub cache: PathBuf,
 }
 
 /// Fetches and verifies all packages of the lock.
@@ -69,7 +71,7 @@ pub fn fetch(locked: Locked, fetcher: &Fetcher, progress: &dyn Progress) -> Resu
         return Err(report(&locked, failures.into_values().collect()));
     }
     task.finish(&format!("{} packages, {:.1} MB", packages.len(), total as f64 / 1e6));
-    Ok(Fetched { locked, files })
+    Ok(Fetched { locked, files, cache: fetcher.cache.dir().to_owned() })
 }
 
 fn fetch_one(
