@@ -2,6 +2,7 @@
 
 mod build;
 pub mod error;
+mod kernel;
 mod keygen;
 mod lint;
 mod lock;
@@ -42,6 +43,7 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Kernel(kernel::Kernel),
     Keygen(keygen::Keygen),
     Lint(lint::Lint),
     Lock(lock::Lock),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
+        Command::Kernel(kernel) => kernel.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),
         Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),

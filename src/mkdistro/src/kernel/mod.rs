@@ -4,8 +4,11 @@
 //! [`of`] is the way in. Modules are stored uncompressed (SquashFS compresses them better than once each) and with
 //! their signature, so that a locked-down kernel takes them; that is why they are not stripped either.
 
+pub mod check;
 pub mod config;
+pub mod cost;
 mod depmod;
+pub mod found;
 mod index;
 mod modinfo;
 mod selection;
