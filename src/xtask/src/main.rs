@@ -4,6 +4,7 @@ mod advisories;
 mod apt;
 mod bench;
 mod deps;
+mod kernel;
 mod run;
 mod setup;
 mod soak;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
                                    per figure to target/bench/results.jsonl
   soak                             list the long campaigns
   soak fuzz [--minutes N]          feed every reader with broken input, other input each time
+  soak kernel                      build the distribution with a kernel from source in two folders
   soak kill [--rounds N]           end builds at random moments
 ";
 

@@ -3,11 +3,13 @@
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::kernel;
 use crate::run::{Result, cargo, succeeds};
 
 /// Name, purpose.
-const CAMPAIGNS: [(&str, &str); 3] = [
+const CAMPAIGNS: [(&str, &str); 4] = [
     ("fuzz", "every reader of outside bytes gets broken input for a while; none may panic, hang or take much memory"),
+    ("kernel", "the distribution with a kernel from source, built in two folders; the bytes must be the same"),
     ("kill", "builds are ended at random moments; cache and output must stay sound"),
     (
         "power-cut",
@@ -26,6 +28,7 @@ const READERS: u64 = 16;
 pub(crate) enum Campaign {
     List,
     Fuzz { minutes: u64 },
+    Kernel,
     Kill { rounds: u64 },
 }
 
@@ -37,6 +40,7 @@ impl Campaign {
             [] => Ok(Self::List),
             ["fuzz"] => Ok(Self::Fuzz { minutes: 10 }),
             ["fuzz", "--minutes", minutes] => number(minutes).map(|minutes| Self::Fuzz { minutes }).ok_or_else(wrong),
+            ["kernel"] => Ok(Self::Kernel),
             ["kill"] => Ok(Self::Kill { rounds: 30 }),
             ["kill", "--rounds", rounds] => number(rounds).map(|rounds| Self::Kill { rounds }).ok_or_else(wrong),
             _ => Err(wrong()),
@@ -52,6 +56,7 @@ pub(crate) fn soak(campaign: Campaign) -> Result<bool> {
             Ok(true)
         }
         Campaign::Fuzz { minutes } => fuzz(minutes),
+        Campaign::Kernel => kernel::twice(),
         Campaign::Kill { rounds } => kill(rounds),
     }
 }

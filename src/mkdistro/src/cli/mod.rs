@@ -4,6 +4,7 @@ mod add;
 mod build;
 mod cache;
 pub mod error;
+mod kernel;
 mod keygen;
 mod lint;
 mod lock;
@@ -48,6 +49,7 @@ enum Command {
     Add(add::Add),
     Build(build::Build),
     Cache(cache::Cache),
+    Kernel(kernel::Kernel),
     Keygen(keygen::Keygen),
     Lint(lint::Lint),
     Lock(lock::Lock),
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Add(add) => add.execute(&progress),
         Command::Build(build) => build.execute(&progress),
         Command::Cache(cache) => cache.execute(),
+        Command::Kernel(kernel) => kernel.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),
         Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),

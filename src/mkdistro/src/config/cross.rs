@@ -6,7 +6,7 @@ use super::document::{Document, quote};
 use super::effective::console_service;
 use super::problems::{ConfigProblem, Problems};
 use super::single::{Claim, Made, claims};
-use super::{Distro, Fragment, OptionValue, OverlayEntry, Recipe};
+use super::{Distro, Fragment, KernelSource, OptionValue, OverlayEntry, Recipe};
 use crate::nearest::did_you_mean;
 
 /// A recipe that was read; without value if its file cannot be used.
@@ -252,16 +252,16 @@ fn check_overlay(overlay: &[OverlayEntry], first: &BTreeMap<String, (String, Mad
     }
 }
 
-/// Checks that fragments do not contradict each other.
-pub(super) fn check_options(fragments: &[Fragment], problems: &mut Problems) {
+/// Checks that fragments do not contradict each other, for a kernel from `source`.
+pub(super) fn check_options(fragments: &[Fragment], source: KernelSource, problems: &mut Problems) {
     let mut first: BTreeMap<&str, (String, &OptionValue)> = BTreeMap::new();
     for fragment in fragments {
         let file = fragment.file();
-        for option in &fragment.options {
+        for option in fragment.options.iter().filter(|option| option.applies_to(source)) {
             let (place, value) =
                 first.entry(&option.name).or_insert_with(|| (format!("{file}:{}", option.line), &option.value));
             if **value != option.value {
-                let (expected, found) = (show(&option.name, value), show(&option.name, &option.value));
+                let (expected, found) = (value.line_text(&option.name), option.line_text());
                 problems.0.push(ConfigProblem {
                     file: file.clone(),
                     line: option.line,
@@ -271,14 +271,5 @@ pub(super) fn check_options(fragments: &[Fragment], problems: &mut Problems) {
                 });
             }
         }
-    }
-}
-
-fn show(name: &str, value: &OptionValue) -> String {
-    match value {
-        OptionValue::BuiltIn => format!("{name}=y"),
-        OptionValue::Module => format!("{name}=m"),
-        OptionValue::Unset => format!("# {name} is not set"),
-        OptionValue::Exactly(value) => format!("{name}={value}"),
     }
 }

@@ -87,19 +87,50 @@ impl Default for Sources {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Kernel {
+    /// Debian's kernel as it is, or one built from Debian's source.
+    pub source: KernelSource,
     /// The Debian package (a meta package is followed to the real one).
     pub package: String,
+    /// The Debian package with the source (a meta package is followed to the real one).
+    pub source_package: String,
     /// Names of fragments in kernel-config/, without `.config`.
     pub config: Vec<String>,
     /// Further modules by name.
     pub modules: Vec<String>,
 }
 
+/// Where the kernel comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelSource {
+    /// Debian's kernel; what the fragments ask for is checked, and their modules are shipped.
+    #[default]
+    Package,
+    /// Built from Debian's source with what the fragments ask for, all of it built in.
+    Source,
+}
+
+impl Kernel {
+    /// The package that the kernel comes from.
+    pub fn chosen_package(&self) -> &str {
+        match self.source {
+            KernelSource::Package => &self.package,
+            KernelSource::Source => &self.source_package,
+        }
+    }
+}
+
+/// What a machine of most kinds needs.
+const DEFAULT_FRAGMENTS: [&str; 10] =
+    ["base", "containers", "storage", "network", "virt", "virtualbox", "vmware", "hyperv", "baremetal", "hardening"];
+
 impl Default for Kernel {
     fn default() -> Self {
         Self {
+            source: KernelSource::default(),
             package: "linux-image-amd64".into(),
-            config: ["base", "containers", "storage", "network", "virt", "virtualbox"].map(String::from).into(),
+            source_package: "linux-source".into(),
+            config: DEFAULT_FRAGMENTS.map(String::from).into(),
             modules: Vec::new(),
         }
     }

@@ -1,13 +1,16 @@
 //! Kernel fragments: the syntax of Kconfig's own fragments (kernel `Documentation/kbuild/kconfig.rst`), so that the same
 //! file can be merged into a kernel build. The comment lines above an option, up to a blank line, are its reason; a line
-//! `# modules: a b` among them names what must be shipped for the next option.
+//! `# modules: a b` among them names what must be shipped for the next option; `# only: package` and `# only: source` say
+//! which kernel it is meant for, Debian's own or one built from source.
 
 use std::path::Path;
 
 use super::problems::ConfigProblem;
-use super::{Fragment, KernelOption, OptionValue};
+use super::{Fragment, KernelOption, KernelSource, OptionValue};
+use crate::nearest::did_you_mean;
 
 const MODULES: &str = "modules:";
+const ONLY: &str = "only:";
 
 /// Reads a fragment; `file` is how messages call it.
 pub(super) fn parse(name: &str, path: &Path, file: &str, text: &str) -> (Fragment, Vec<ConfigProblem>) {
@@ -22,10 +25,11 @@ pub(super) fn parse(name: &str, path: &Path, file: &str, text: &str) -> (Fragmen
         if let Some((name, value)) = option(text) {
             comment.closed = true;
             let (reason, modules) = (comment.reason.join(" "), std::mem::take(&mut comment.modules));
-            comment.modules_line = 0;
-            options.push(KernelOption { name: name.into(), value, line, reason, modules });
+            let only = comment.only.take();
+            comment.directive_line = 0;
+            options.push(KernelOption { name: name.into(), value, line, reason, modules, only });
         } else if let Some(words) = text.strip_prefix('#') {
-            comment.add(words.trim(), line);
+            comment.add(words.trim(), line, &mut report);
         } else if text.is_empty() {
             comment.report_unused(&mut report);
             comment = Comment::default();
@@ -43,16 +47,31 @@ pub(super) fn parse(name: &str, path: &Path, file: &str, text: &str) -> (Fragmen
 struct Comment {
     reason: Vec<String>,
     modules: Vec<String>,
-    modules_line: usize,
+    only: Option<KernelSource>,
+    /// Where the last `modules:` or `only:` is that no option has followed yet; 0: nowhere.
+    directive_line: usize,
     /// An option has followed: the next comment line begins a new comment.
     closed: bool,
 }
 
 impl Comment {
-    fn add(&mut self, words: &str, line: usize) {
+    fn add(&mut self, words: &str, line: usize, report: &mut impl FnMut(usize, String, String)) {
         if let Some(names) = words.strip_prefix(MODULES) {
             self.modules.extend(names.split_whitespace().map(String::from));
-            self.modules_line = line;
+            self.directive_line = line;
+            return;
+        }
+        if let Some(source) = words.strip_prefix(ONLY) {
+            self.only = match source.trim() {
+                "package" => Some(KernelSource::Package),
+                "source" => Some(KernelSource::Source),
+                other => {
+                    let message = format!("\"# only:\", expected \"package\" or \"source\", found {other:?}");
+                    report(line, message, did_you_mean(other, ["package", "source"]));
+                    None
+                }
+            };
+            self.directive_line = line;
             return;
         }
         if self.closed {
@@ -65,9 +84,11 @@ impl Comment {
     }
 
     fn report_unused(&self, report: &mut impl FnMut(usize, String, String)) {
-        if self.modules_line > 0 {
+        if self.directive_line > 0 {
             let hint = "put it right above the option, without a blank line".into();
-            report(self.modules_line, "\"# modules:\" with no option below, expected CONFIG_NAME=VALUE".into(), hint);
+            let directive = if self.modules.is_empty() { ONLY } else { MODULES };
+            let message = format!("\"# {directive}\" with no option below, expected CONFIG_NAME=VALUE");
+            report(self.directive_line, message, hint);
         }
     }
 }

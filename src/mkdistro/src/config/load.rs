@@ -69,7 +69,7 @@ fn check_files(files: &Files<'_>) -> Result<Checked, Problems> {
         check_services(distro, &mut recipes, &used);
         check_paths(&mut recipes, &used, &overlay, &mut problems);
         fragments = read_fragments(files, distro, &mut document, &mut problems);
-        check_options(&fragments, &mut problems);
+        check_options(&fragments, distro.kernel.source, &mut problems);
         check_keyring(files, distro, &mut document);
     }
     problems.0.append(&mut document.problems);
@@ -102,6 +102,24 @@ pub fn parse_recipe(file: &str, text: &str) -> Result<Recipe, Problems> {
 pub fn parse_fragment(name: &str, path: &Path, text: &str) -> Result<Fragment, Problems> {
     let (fragment, problems) = fragment::parse(name, path, &fragment_file(name), text);
     if problems.is_empty() { Ok(fragment) } else { Err(Problems(problems)) }
+}
+
+/// The fragments of a project's kernel-config/ and the built-in ones that its distro.toml does not name, by name: what a
+/// kernel may have besides.
+///
+/// # Errors
+/// Class `Config`: a file cannot be read, or has a bad line.
+pub fn other_fragments(checked: &Checked) -> anyhow::Result<Vec<Fragment>> {
+    let files = Files { dir: &checked.dir, builtin: Builtin::ALL, draft: &Draft::new() };
+    let mut problems = Problems::default();
+    let own = names(&files, FRAGMENTS, ".config", &mut problems);
+    let builtin = files.builtin.names(FRAGMENTS, ".config");
+    let mut others: Vec<&str> = own.iter().map(String::as_str).chain(builtin).collect();
+    others.sort_unstable();
+    others.dedup();
+    others.retain(|name| !checked.distro.kernel.config.iter().any(|named| named == name));
+    let fragments = others.iter().filter_map(|name| read_fragment(&files, &own, name, &mut problems)).collect();
+    if problems.0.is_empty() { Ok(fragments) } else { Err(anyhow::Error::new(Problem::from(problems))) }
 }
 
 fn finish<T>((document, value): (Document, Option<T>)) -> Result<T, Problems> {
@@ -172,24 +190,30 @@ fn read_fragments(
     let builtin_names = files.builtin.names(FRAGMENTS, ".config");
     let mut fragments = Vec::new();
     for (index, name) in distro.kernel.config.iter().enumerate() {
-        let file = fragment_file(name);
-        let (path, shown, text) = if own.contains(name) {
-            let Some(text) = text(files, &file, problems) else { continue };
-            (files.dir.join(&file), file, text)
-        } else if let Some(text) = files.builtin.text(&file) {
-            let shown = builtin::shown(&file);
-            (shown.clone().into(), shown, text.to_string())
-        } else {
-            let message = format!("missing fragment, expected the file {file}, found none");
-            let known = own.iter().map(String::as_str).chain(builtin_names.iter().copied());
-            document.report(&format!("kernel.config[{index}]"), message, did_you_mean(name, known));
+        if own.contains(name) || builtin_names.contains(&name.as_str()) {
+            fragments.extend(read_fragment(files, &own, name, problems));
             continue;
-        };
-        let (fragment, mut found) = fragment::parse(name, &path, &shown, &text);
-        problems.0.append(&mut found);
-        fragments.push(fragment);
+        }
+        let message = format!("missing fragment, expected the file {}, found none", fragment_file(name));
+        let known = own.iter().map(String::as_str).chain(builtin_names.iter().copied());
+        document.report(&format!("kernel.config[{index}]"), message, did_you_mean(name, known));
     }
     fragments
+}
+
+/// Reads a fragment of the project (its `own` ones), else the built-in one.
+fn read_fragment(files: &Files<'_>, own: &[String], name: &str, problems: &mut Problems) -> Option<Fragment> {
+    let file = fragment_file(name);
+    let (path, shown, text) = if own.iter().any(|own| own == name) {
+        let text = text(files, &file, problems)?;
+        (files.dir.join(&file), file, text)
+    } else {
+        let shown = builtin::shown(&file);
+        (shown.clone().into(), shown, files.builtin.text(&file)?.to_string())
+    };
+    let (fragment, mut found) = fragment::parse(name, &path, &shown, &text);
+    problems.0.append(&mut found);
+    Some(fragment)
 }
 
 fn check_keyring(files: &Files<'_>, distro: &Distro, document: &mut Document) {

@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 
 use crate::builtin;
 
-pub use distro::{Allow, Boot, Console, Data, Distro, Identity, Kernel, Lint, Root, Sources, User};
-pub use load::{Draft, check, check_with, load, load_draft, parse_distro, parse_fragment, parse_recipe};
+pub use distro::{Allow, Boot, Console, Data, Distro, Identity, Kernel, KernelSource, Lint, Root, Sources, User};
+pub use load::{
+    Draft, check, check_with, load, load_draft, other_fragments, parse_distro, parse_fragment, parse_recipe,
+};
 pub use problems::{ConfigProblem, Problems};
 pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};
 
@@ -102,6 +104,32 @@ pub struct KernelOption {
     pub reason: String,
     /// Modules to ship for it, from `# modules: a b c` in the comment; the builder knows the rest by name.
     pub modules: Vec<String>,
+    /// From `# only: package` or `# only: source` in the comment: the line counts for such a kernel only.
+    pub only: Option<KernelSource>,
+}
+
+impl KernelOption {
+    /// Whether the line counts for a kernel from there.
+    pub fn applies_to(&self, source: KernelSource) -> bool {
+        self.only.is_none_or(|only| only == source)
+    }
+
+    /// The line of a fragment, as the kernel's own configuration writes it.
+    pub fn line_text(&self) -> String {
+        self.value.line_text(&self.name)
+    }
+}
+
+impl OptionValue {
+    /// A line of a kernel configuration that gives an option this value.
+    pub fn line_text(&self, name: &str) -> String {
+        match self {
+            Self::BuiltIn => format!("{name}=y"),
+            Self::Module => format!("{name}=m"),
+            Self::Unset => format!("# {name} is not set"),
+            Self::Exactly(value) => format!("{name}={value}"),
+        }
+    }
 }
 
 /// What a fragment asks of an option.

@@ -86,6 +86,12 @@ pub(super) const PACKAGE: Rule = Rule::new("a Debian package: lower-case letters
         && v.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && is_made_of(v, 128, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
 });
+/// Where the kernel comes from.
+pub(super) const KERNEL_SOURCE: Rule = Rule::hinted(
+    "\"package\" or \"source\"",
+    |v| matches!(v, "package" | "source"),
+    |v| did_you_mean(v, ["package", "source"]),
+);
 /// A kernel module.
 pub(super) const MODULE: Rule = Rule::hinted(
     "a module's name: letters, digits, \"_\" and \"-\"",

@@ -76,7 +76,9 @@ static SOURCES: &[Key] = &[
 ];
 
 static KERNEL: &[Key] = &[
+    optional("source", Kind::Text(&rules::KERNEL_SOURCE)),
     optional("package", Kind::Text(&rules::PACKAGE)),
+    optional("source-package", Kind::Text(&rules::PACKAGE)),
     optional("config", Kind::Set(&rules::FRAGMENT, 0)),
     optional("modules", Kind::Set(&rules::MODULE, 0)),
 ];

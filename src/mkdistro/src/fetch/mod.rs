@@ -33,6 +33,8 @@ pub struct Fetched {
     pub files: BTreeMap<String, PathBuf>,
     /// What earlier builds left beside them.
     pub store: Store,
+    /// The cache's folder, for what is made of them.
+    pub cache: PathBuf,
 }
 
 /// Fetches and verifies all packages of the lock.
@@ -72,7 +74,7 @@ pub fn fetch(locked: Locked, fetcher: &Fetcher, progress: &dyn Progress) -> Resu
         return Err(report(&locked, failures.into_values().collect()));
     }
     task.finish(&format!("{} packages, {:.1} MB", packages.len(), total as f64 / 1e6));
-    Ok(Fetched { locked, files, store: fetcher.cache.store() })
+    Ok(Fetched { locked, files, store: fetcher.cache.store(), cache: fetcher.cache.dir().to_owned() })
 }
 
 fn fetch_one(

@@ -1,26 +1,51 @@
 //! The kernel's own configuration (`/boot/config-RELEASE`) and the check of a fragment against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::index::Index;
 use super::selection::Request;
-use crate::config::{Fragment, KernelOption, OptionValue};
+use crate::config::{Fragment, KernelOption, KernelSource, OptionValue};
 
 /// Values by option. What is not set is not in it.
-pub(super) struct KernelConfig<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelConfig<'a> {
     values: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> KernelConfig<'a> {
     /// Reads the text: `CONFIG_X=value` counts, all else is a comment (`# CONFIG_X is not set` too).
-    pub(super) fn parse(text: &'a str) -> Self {
+    pub fn parse(text: &'a str) -> Self {
         let lines = text.lines().filter(|line| line.starts_with("CONFIG_"));
         Self { values: lines.filter_map(|line| line.split_once('=')).collect() }
     }
 
-    fn get(&self, option: &str) -> Option<&'a str> {
+    /// The value of an option, `CONFIG_…`.
+    pub fn get(&self, option: &str) -> Option<&'a str> {
         self.values.get(option).copied()
+    }
+
+    /// What differs in `other`, by option: `+CONFIG_A=y`, `-CONFIG_B=m`, ` CONFIG_C=m → y`.
+    pub fn difference(&self, other: &KernelConfig<'_>) -> Vec<String> {
+        let options: BTreeSet<&str> = self.values.keys().chain(other.values.keys()).copied().collect();
+        let lines = options.into_iter().filter_map(|option| match (self.get(option), other.get(option)) {
+            (Some(a), Some(b)) if a == b => None,
+            (Some(a), Some(b)) => Some(format!(" {option}={a} → {b}")),
+            (Some(a), None) => Some(format!("-{option}={a}")),
+            (None, Some(b)) => Some(format!("+{option}={b}")),
+            (None, None) => None,
+        });
+        lines.collect()
+    }
+}
+
+/// Whether a value is what a fragment asks for.
+pub fn is_met(wanted: &OptionValue, found: Option<&str>) -> bool {
+    match wanted {
+        OptionValue::BuiltIn => found == Some("y"),
+        OptionValue::Module => matches!(found, Some("y" | "m")),
+        OptionValue::Unset => found.is_none(),
+        OptionValue::Exactly(value) => found == Some(value),
     }
 }
 
@@ -34,7 +59,7 @@ pub(super) fn check(
     failures: &mut Vec<String>,
 ) {
     let path = fragment.path.strip_prefix(project).unwrap_or(&fragment.path).display();
-    for option in &fragment.options {
+    for option in fragment.options.iter().filter(|option| option.applies_to(KernelSource::Package)) {
         let place = format!("{path}:{}", option.line);
         match modules(option, config.get(&option.name), index) {
             Ok(names) => requests.extend(names.iter().map(|name| Request::new(name, &fragment.name, place.clone()))),

@@ -3,7 +3,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::{Distro, Fragment, KernelOption, OptionValue, Recipe};
+use crate::config::{Distro, Fragment, KernelOption, OptionValue, Recipe, parse_fragment};
 
 const RELEASE: &str = "6.1-toy";
 
@@ -63,10 +63,10 @@ pub(crate) fn package() -> Tree {
 
 fn option(line: usize, name: &str, value: OptionValue, modules: &[&str]) -> KernelOption {
     let modules = modules.iter().map(|name| (*name).to_owned()).collect();
-    KernelOption { name: format!("CONFIG_{name}"), value, line, reason: String::new(), modules }
+    KernelOption { name: format!("CONFIG_{name}"), value, line, reason: String::new(), modules, only: None }
 }
 
-fn checked(options: Vec<KernelOption>, distro_modules: &[&str], recipe_modules: &[&str]) -> Checked {
+pub(super) fn checked(options: Vec<KernelOption>, distro_modules: &[&str], recipe_modules: &[&str]) -> Checked {
     let mut distro: Distro = toml::from_str(
         "schema = 1\n[distro]\nname = \"toy\"\nversion = \"1\"\n[root]\nrecipes = []\n[kernel]\nmodules = []\n",
     )
@@ -82,6 +82,14 @@ fn checked(options: Vec<KernelOption>, distro_modules: &[&str], recipe_modules: 
         fragments: vec![Fragment { name: "net".into(), path, options }],
         overlay: Vec::new(),
     }
+}
+
+/// A project with fragments: name and text.
+pub(super) fn checked_fragments(fragments: &[(&str, &str)]) -> Checked {
+    let parse = |(name, text): &(&str, &str)| {
+        parse_fragment(name, &PathBuf::from(format!("/p/kernel-config/{name}.config")), text).unwrap()
+    };
+    Checked { fragments: fragments.iter().map(parse).collect(), ..checked(Vec::new(), &[], &[]) }
 }
 
 fn read_text(files: &KernelFiles, name: &str) -> String {

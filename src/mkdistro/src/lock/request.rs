@@ -34,7 +34,7 @@ impl Request {
             suites: checked.distro.sources.suites.clone(),
             components: checked.distro.sources.components.clone(),
             packages,
-            kernel: checked.distro.kernel.package.clone(),
+            kernel: checked.distro.kernel.chosen_package().to_owned(),
         }
     }
 

@@ -149,6 +149,11 @@ fn select(pool: &Pool<'_>, request: &Request, previous: Option<&Lock>) -> Result
     });
     let kernel = kept.unwrap_or(newest);
     selected.insert(kernel.stanza.name, kernel);
+    // Debian's own configuration of that kernel, to show the difference.
+    let config = kernel.stanza.name.replace("linux-source-", "linux-config-");
+    if let Some(config) = pool.best(&config).filter(|config| config.stanza.version == kernel.stanza.version) {
+        selected.insert(config.stanza.name, config);
+    }
     let packages = selected.values().map(locked).collect::<Result<_>>()?;
     Ok(Selected::All(kernel.stanza.name.to_owned(), packages))
 }

@@ -55,8 +55,8 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     let packages = Packages::open(fetched)?;
     task.finish(&format!("{} packages", packages.trees.len() + 1));
 
+    let kernel = kernel::of(fetched, &packages.kernel, progress)?;
     let task = progress.start("assembling the root", 0);
-    let kernel = kernel::select(checked, &packages.kernel)?;
     let mut tree = Tree::new();
     let mut reasons = Reasons::default();
     for name in recipe::order(checked) {

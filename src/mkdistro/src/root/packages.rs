@@ -8,6 +8,7 @@ use formats::tree::Tree;
 use rayon::prelude::*;
 
 use crate::cache;
+use crate::config::KernelSource;
 use crate::deb::{self, packed};
 use crate::fetch::Fetched;
 use crate::image;
@@ -19,13 +20,17 @@ use crate::pattern::{Pattern, PatternSet};
 pub struct Packages {
     /// Package name → its files, without the kernel's.
     pub trees: BTreeMap<String, Tree>,
-    /// The kernel package.
+    /// The kernel package; empty if the kernel is built from source.
     pub kernel: Tree,
 }
 
 impl Packages {
     /// Opens all packages in parallel.
     pub fn open(fetched: &Fetched) -> Result<Self> {
+        // A kernel's source is not for the root, and has 150 MB.
+        if fetched.locked.checked.distro.kernel.source == KernelSource::Source {
+            return Self::open_userland(fetched);
+        }
         let mut trees = Self::trees(fetched, |_| true)?;
         let kernel = trees.remove(&fetched.locked.lock.kernel).context("the lock has no kernel package")?;
         Ok(Self { trees, kernel })

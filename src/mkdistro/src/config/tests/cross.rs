@@ -150,6 +150,16 @@ fn kernel_fragments() {
                 "kernel-config/net.config:9: bad line, expected CONFIG_NAME=VALUE or a comment, found \"CONFIG_Y=\"",
             ],
         ),
+        ("kernel-config/net.config", "CONFIG_BRIDGE=m", "# only: source\nCONFIG_NET=m", &[]),
+        (
+            "kernel-config/net.config",
+            "CONFIG_BRIDGE=m",
+            "# only: sources\nCONFIG_BRIDGE=m",
+            &[
+                "kernel-config/net.config:3: \"# only:\", expected \"package\" or \"source\", found \"sources\"\n  hint: did you \
+             mean \"source\"?",
+            ],
+        ),
         (
             "kernel-config/net.config",
             "# modules: veth\n",

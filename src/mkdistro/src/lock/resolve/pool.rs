@@ -148,7 +148,7 @@ impl<'a> Pool<'a> {
         let mut current = self.best(name).with_context(|| format!("no kernel package {name:?}"))?;
         for _ in 0..=depth {
             let depends = relation::parse(current.stanza.depends).unwrap_or_default();
-            let Some(next) = depends.iter().flatten().find(|relation| relation.name.starts_with("linux-image-")) else {
+            let Some(next) = depends.iter().flatten().find(|relation| is_kernel(relation.name)) else {
                 return Ok(current);
             };
             let found = self.best(next.name);
@@ -172,6 +172,11 @@ impl<'a> Pool<'a> {
         names.sort_unstable();
         nearest::nearest(name, names)
     }
+}
+
+/// What a meta package of kernels or of kernel sources leads to.
+fn is_kernel(name: &str) -> bool {
+    name.starts_with("linux-image-") || name.starts_with("linux-source-")
 }
 
 /// An unversioned `Provides` meets only a relation without a version (Debian Policy 7.5).
