@@ -4,7 +4,9 @@
 //! [`config::Checked`] → [`lock::Locked`] → [`fetch::Fetched`] → [`root::RootTree`] → [`image::Image`].
 
 pub mod archive;
+pub mod bootchart;
 pub mod builtin;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod deb;
@@ -24,3 +26,5 @@ pub mod progress;
 pub mod root;
 pub mod sums;
 pub mod template;
+pub mod timeline;
+pub mod watch;

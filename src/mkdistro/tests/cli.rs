@@ -14,12 +14,13 @@ Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
   build     Build the distribution: distro.toml → out.iso
+  cache     Show what the cache holds, or empty it
   keygen    Make a key pair that signs images
   lint      Check the root for what should not be in an image
   lock      Resolve recipes to exact packages: writes packages/lock.toml
   new       Start a project in a new folder
   outdated  List locked packages that the suites have in newer versions
-  run       Boot an ISO under QEMU, with its console in this terminal
+  run       Boot the distribution under QEMU, with its console in this terminal
   help      Print this message or the help of the given subcommand(s)
 
 Options:
@@ -205,7 +206,26 @@ fn with_a_lock_that_does_not_fit() {
 }
 
 #[test]
-fn run_without_an_iso() {
-    let stderr = "error: out.iso does not exist\nhint: \"mkdistro build\" makes it\n";
-    fails(&TempDir::new().unwrap(), &["run"], 1, stderr);
+fn run_without_an_iso_or_a_project() {
+    let stderr = "error: none.iso does not exist\nhint: \"mkdistro build\" makes one\n";
+    fails(&TempDir::new().unwrap(), &["run", "none.iso"], 1, stderr);
+    let (status, stdout, stderr) = run(TempDir::new().unwrap().path(), &["run"]);
+    assert_eq!((status, stdout.as_str()), (3, ""));
+    assert!(stderr.contains("\ndistro.toml: missing file\n"), "{stderr}");
+}
+
+#[test]
+fn the_cache_is_shown_and_emptied() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), "cache/blocks/ab/abcd", "0123456789");
+    write(dir.path(), "cache/sha256/cd/cdef", "01234");
+    let listed = "    0.0 MB       1 files  sha256    downloads\n    0.0 MB       1 files  blocks    compressed blocks\n\
+                  cache holds 0.0 MB\n";
+    assert_eq!(run(dir.path(), &["cache", "--cache", "cache"]), (0, listed.into(), String::new()));
+    let freed = "    0.0 MB       1 files  blocks    compressed blocks\ncache freed 0.0 MB\n";
+    assert_eq!(run(dir.path(), &["cache", "clean", "--cache", "cache"]), (0, freed.into(), String::new()));
+    let json = "[{\"name\":\"sha256\",\"what\":\"downloads\",\"files\":1,\"bytes\":5}]\n";
+    assert_eq!(run(dir.path(), &["cache", "--json", "--cache", "cache"]), (0, json.into(), String::new()));
+    assert_eq!(run(dir.path(), &["cache", "clean", "--all", "--cache", "cache"]).0, 0);
+    assert_eq!(names(&dir.path().join("cache")), [""; 0]);
 }

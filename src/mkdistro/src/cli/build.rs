@@ -1,55 +1,92 @@
 //! `mkdistro build`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::print_line;
-use super::project::ProjectArguments;
-use crate::archive::date;
+use super::making::{MakingArguments, finish};
+use super::{error, print_line};
 use crate::image::{self, megabytes};
 use crate::progress::Progress;
+use crate::sums;
 use crate::sums::minisign::SecretKey;
-use crate::{fetch, lint, lock, root, sums};
+use crate::timeline::Recorder;
+use crate::watch::Watcher;
 
 /// Build the distribution: distro.toml → out.iso
 ///
 /// Reads distro.toml, packages/, kernel-config/ and overlay/, fetches what packages/lock.toml names and is not in the
-/// cache, and writes a bootable ISO. The same input gives the same bytes. A project without a lock is locked first.
+/// cache, and writes a bootable ISO. The same input gives the same bytes. A project without a lock is locked first. What
+/// earlier builds have compressed is taken from the cache; if nothing has changed, nothing is done.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  mkdistro build\n  mkdistro build --output /tmp/box.iso --offline")]
+#[command(after_long_help = "Examples:\n  mkdistro build\n  mkdistro build --fast --watch\n  \
+                             mkdistro build --output /tmp/box.iso --offline")]
 pub(super) struct Build {
     #[command(flatten)]
-    project: ProjectArguments,
+    making: MakingArguments,
     /// Where the ISO goes
     #[arg(long, short, default_value = "out.iso", value_name = "FILE")]
     output: PathBuf,
-    /// Use the cache alone
-    #[arg(long)]
-    offline: bool,
     /// Sign SHA256SUMS with this secret key; "mkdistro keygen" makes one
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Build again whenever a file of the project changes, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Tell where the time went: a table on stderr, or JSON in a file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    timings: Option<Option<PathBuf>>,
 }
 
 impl Build {
     pub(super) fn execute(&self, progress: &dyn Progress) -> Result<ExitCode> {
+        if !self.watch {
+            self.once(progress)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut watcher = Watcher::new(&self.making.project.project)?;
+        loop {
+            if let Err(error) = self.once(progress) {
+                error::report(&error);
+            }
+            progress.say("waiting for changes; end with Ctrl-C");
+            watcher.wait()?;
+        }
+    }
+
+    fn once(&self, progress: &dyn Progress) -> Result<()> {
+        let Some(file) = &self.timings else { return self.build(progress) };
+        let recorder = Recorder::new(progress);
+        self.build(&recorder)?;
+        let timeline = recorder.timeline("build");
+        let Some(path) = file else {
+            eprint!("{timeline}");
+            return Ok(());
+        };
+        let json = serde_json::to_string_pretty(&timeline).context("encoding the timings")?;
+        std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))
+    }
+
+    fn build(&self, progress: &dyn Progress) -> Result<()> {
         let started = std::time::Instant::now();
-        let checked = self.project.load()?;
-        let lock = self.project.lock(&checked, self.offline, progress)?;
-        let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
-        let mtime = image_time(std::env::var_os("SOURCE_DATE_EPOCH"), &locked.lock)?;
+        let making = self.making.prepare(progress)?;
         image::check_output(&self.output)?;
         let key = self.key.as_deref().map(SecretKey::load).transpose()?;
-        let fetcher = self.project.fetcher(&locked.checked, self.offline)?;
-        let fetched = fetch::fetch(locked, &fetcher, progress)?;
-        let root = root::assemble(&fetched, progress)?;
-        lint::gate(&fetched.locked.checked, &root.tree, progress)?;
-        let image = image::write_iso(&fetched.locked.checked, &root, &self.output, mtime, progress)?;
+        let mtime = making.mtime;
+        let inputs = making.inputs("iso", &self.output);
+        let unchanged = inputs.as_ref().and_then(|inputs| inputs.unchanged());
+        if let Some(iso) = unchanged.iter().flatten().next() {
+            sums::publish(&self.output, &iso.sha256, key.as_ref(), mtime, progress)?;
+            progress.say(&format!("unchanged: {}", self.output.display()));
+            return print_line(format_args!("{}  {}", iso.sha256, self.output.display()));
+        }
+        let cache = making.cache().to_owned();
+        let (checked, root) = making.root(progress)?;
+        let image = image::write_iso(&checked, &root, &self.output, mtime, progress)?;
         sums::publish(&image.path, &image.sha256, key.as_ref(), mtime, progress)?;
+        finish(&cache, inputs.as_ref(), &[(image.path.clone(), image.sha256.clone())]);
         let parts: Vec<String> =
             image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();
         progress.say(&format!(
@@ -58,60 +95,6 @@ impl Build {
             started.elapsed().as_secs_f64(),
             parts.join(", ")
         ));
-        print_line(format_args!("{}  {}", image.sha256, image.path.display()))?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// The time of every file in the image: `SOURCE_DATE_EPOCH` if it is set (reproducible-builds.org specification),
-/// else the newest date of the locked suites, so that it moves with the content and never with the clock.
-fn image_time(source_date_epoch: Option<OsString>, lock: &lock::Lock) -> Result<u32> {
-    if let Some(text) = source_date_epoch {
-        let seconds = text.to_str().and_then(|text| text.parse().ok());
-        return seconds.with_context(|| {
-            format!("reading SOURCE_DATE_EPOCH: expected seconds since 1970 below 2^32, found {text:?}")
-        });
-    }
-    let dates = lock.suites.iter().filter_map(|suite| date::parse_rfc3339(&suite.date));
-    let newest = dates.max().context("packages/lock.toml: no suite has a date")?;
-    u32::try_from(newest).context("packages/lock.toml: a suite's date is after 2106")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::OsStringExt;
-
-    use super::image_time;
-    use crate::lock::{Lock, LockedSuite};
-
-    fn lock(dates: &[&str]) -> Lock {
-        let suite = |date: &&str| LockedSuite { name: "trixie".into(), date: (*date).into() };
-        let suites = dates.iter().map(suite).collect();
-        Lock { schema: 1, request: String::new(), kernel: String::new(), suites, packages: Vec::new() }
-    }
-
-    #[test]
-    fn the_time_comes_from_the_environment_or_the_lock() {
-        let dates: &[&str] = &["2025-01-01T00:00:00Z", "2025-01-01T00:00:10Z", "2024-12-31T00:00:00Z"];
-        let refused = |shown: &str| {
-            Err(format!("reading SOURCE_DATE_EPOCH: expected seconds since 1970 below 2^32, found {shown}"))
-        };
-        for (set, dates, expected) in [
-            (None, dates, Ok(1_735_689_610)),
-            (Some("0"), dates, Ok(0)),
-            (Some("4294967295"), &[], Ok(u32::MAX)),
-            (Some("4294967296"), dates, refused("\"4294967296\"")),
-            (Some("-1"), dates, refused("\"-1\"")),
-            (Some(""), dates, refused("\"\"")),
-            (Some("today"), dates, refused("\"today\"")),
-            (None, &[], Err("packages/lock.toml: no suite has a date".to_string())),
-            (None, &["2106-02-07T06:28:16Z"], Err("packages/lock.toml: a suite's date is after 2106".to_string())),
-        ] {
-            let found = image_time(set.map(OsString::from), &lock(dates));
-            assert_eq!(found.map_err(|error| error.to_string()), expected, "{set:?} {dates:?}");
-        }
-        let no_text = OsString::from_vec(vec![0xff]);
-        assert_eq!(image_time(Some(no_text), &lock(dates)).map_err(|e| e.to_string()), refused("\"\\xFF\""));
+        print_line(format_args!("{}  {}", image.sha256, image.path.display()))
     }
 }

@@ -1,10 +1,12 @@
 //! The command line: one file per sub-command. Data goes to stdout, progress and errors to stderr.
 
 mod build;
+mod cache;
 pub mod error;
 mod keygen;
 mod lint;
 mod lock;
+mod making;
 mod new;
 mod outdated;
 pub mod progress;
@@ -42,6 +44,7 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Cache(cache::Cache),
     Keygen(keygen::Keygen),
     Lint(lint::Lint),
     Lock(lock::Lock),
@@ -67,12 +70,13 @@ pub fn main() -> ExitCode {
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
+        Command::Cache(cache) => cache.execute(),
         Command::Keygen(keygen) => keygen.execute(&progress),
         Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
-        Command::Run(run) => run.execute(),
+        Command::Run(run) => run.execute(&progress),
     };
     match result {
         Ok(code) => code,

@@ -1,7 +1,7 @@
 //! What the sub-commands that read a project have in common: where it is, mirrors, cache.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -18,11 +18,11 @@ use crate::progress::Progress;
 pub(super) struct ProjectArguments {
     /// The folder with distro.toml
     #[arg(long, default_value = ".", value_name = "DIR")]
-    project: PathBuf,
+    pub(super) project: PathBuf,
     /// A mirror's base URL, asked before those of distro.toml; may be repeated
     #[arg(long, value_name = "URL")]
     mirror: Vec<String>,
-    /// Where downloads are kept [default: $XDG_CACHE_HOME/mkdistro]
+    /// Where downloads and parts of builds are kept [default: $XDG_CACHE_HOME/mkdistro]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 }
@@ -81,15 +81,16 @@ impl ProjectArguments {
         for list in [&mut sources.mirrors, &mut sources.security_mirrors] {
             list.splice(0..0, self.mirror.iter().cloned());
         }
-        let folder = match &self.cache {
-            Some(folder) => folder.clone(),
-            None => default_cache()?,
-        };
+        let folder = cache_folder(self.cache.as_deref())?;
         Ok(Fetcher::new(Cache::open(&folder)?, Mirrors::of_system(&sources)?, offline))
     }
 }
 
-fn default_cache() -> Result<PathBuf> {
+/// The cache folder: the one named, or the user's.
+pub(super) fn cache_folder(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(folder) = named {
+        return Ok(folder.to_owned());
+    }
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     Ok(base.context("finding the cache folder: neither XDG_CACHE_HOME nor HOME is set")?.join("mkdistro"))

@@ -6,23 +6,34 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use contract::settings::Settings;
 use vm::ssh::{Key, Ssh};
-use vm::{Accelerator, Boot, Bus, Disk, DiskFormat, FwCfg, Machine, NetworkModel};
+use vm::{Accelerator, Boot, Bus, Disk, DiskFormat, FwCfg, Machine, NetworkModel, Vm};
 
-use crate::config;
+use super::making::{MakingArguments, finish};
+use super::print_line;
+use crate::cache::unchanged::Inputs;
+use crate::image::{self, BootFiles};
+use crate::progress::Progress;
+use crate::{bootchart, cache};
 
-/// Boot an ISO under QEMU, with its console in this terminal
+/// Limits under KVM; software emulation gets ten times as long.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
+
+/// Boot the distribution under QEMU, with its console in this terminal
 ///
-/// Uses KVM if it really works, software emulation otherwise. SSH is forwarded to a free port; the machine gets a key
+/// Without an ISO it builds what has changed and starts kernel and initramfs directly. Uses KVM if it really works, software emulation otherwise. SSH is forwarded to a free port; the machine gets a key
 /// of its own. End it with "poweroff" in the guest, or Ctrl-A X.
 #[derive(Debug, Args)]
-#[command(
-    after_long_help = "Examples:\n  mkdistro run\n  mkdistro run --memory 256 --disk data.img:4G --publish 8080:80"
-)]
+#[command(after_long_help = "Examples:\n  mkdistro run\n  mkdistro run out.iso --memory 256 --publish 8080:80\n  \
+                       mkdistro run --disk data.img:4G\n  mkdistro run --bootchart=boot.json")]
 pub(super) struct Run {
-    /// The ISO
-    #[arg(default_value = "out.iso", value_name = "ISO")]
-    iso: PathBuf,
+    /// An ISO to boot instead of the project
+    #[arg(value_name = "ISO", conflicts_with_all = ["fast", "compression", "offline"])]
+    iso: Option<PathBuf>,
+    #[command(flatten)]
+    making: MakingArguments,
     /// Memory in MiB
     #[arg(long, short, default_value_t = 512, value_name = "MIB")]
     memory: u32,
@@ -38,42 +49,107 @@ pub(super) struct Run {
     /// No way out of the guest's network
     #[arg(long)]
     isolated: bool,
+    /// Boot, save when what ran as JSON, and power off
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "bootchart.json",
+        conflicts_with = "iso"
+    )]
+    bootchart: Option<PathBuf>,
 }
 
 impl Run {
-    pub(super) fn execute(&self) -> Result<ExitCode> {
-        ensure!(self.iso.exists(), "{} does not exist\nhint: \"mkdistro build\" makes it", self.iso.display());
-        // The image's own user and label, if this is the project it was built from.
-        let settings = config::load(Path::new(".")).map(|checked| checked.settings()).unwrap_or_default();
-        let folder = tempfile::tempdir().context("making a temporary folder for the machine's key")?;
-        let key = Key::generate(folder.path())?;
-        let port = vm::free_port()?;
-
-        let mut machine = Machine::new(Accelerator::best(), Boot::Cdrom(self.iso.clone()));
+    pub(super) fn execute(&self, progress: &dyn Progress) -> Result<ExitCode> {
+        let (boot, settings) = match &self.iso {
+            Some(iso) => {
+                ensure!(iso.exists(), "{} does not exist\nhint: \"mkdistro build\" makes one", iso.display());
+                // The image's own user and label, if this is the project it was built from.
+                let settings = self.making.project.load().map(|checked| checked.settings()).unwrap_or_default();
+                (Boot::Cdrom(iso.clone()), settings)
+            }
+            None => self.boot_project(progress)?,
+        };
+        let mut machine = Machine::new(Accelerator::best(), boot);
         machine.memory_mib = self.memory;
         machine.cpus = self.cpus;
         machine.rng = true;
-        machine.fw_cfg.push((contract::fw_cfg::SSH_KEYS.into(), FwCfg::Text(key.public.clone())));
         for disk in &self.disk {
             machine.disks.push(open_disk(disk, &settings.data_label)?);
         }
-        let mut forwards = vec![(port, 22)];
-        for publish in &self.publish {
-            forwards.push(port_pair(publish)?);
-        }
+        let forwards = self.publish.iter().map(|publish| port_pair(publish)).collect::<Result<_>>()?;
         if let Some(network) = machine.user_network() {
             network.model = NetworkModel::Virtio;
             network.isolated = self.isolated;
             network.forwards = forwards;
         }
-        let ssh = Ssh::new(&settings.user, port, &key, folder.path(), Duration::from_secs(30));
-        eprintln!("accelerator: {}", machine.accelerator.argument());
-        eprintln!("ssh: {}", ssh.command_line());
-        eprintln!("end: \"sudo poweroff\" in the guest, or Ctrl-A X");
-        let status = vm::interactive(&machine)?;
-        ensure!(status.success(), "QEMU ended with {status}");
+        match &self.bootchart {
+            Some(file) => save_bootchart(machine, &settings.user, file, progress)?,
+            None => interactive(machine, &settings.user)?,
+        }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// Kernel and initramfs of the project, made if they are not there as they should be.
+    fn boot_project(&self, progress: &dyn Progress) -> Result<(Boot, Settings)> {
+        let making = self.making.prepare(progress)?;
+        let settings = making.checked().settings();
+        let project = std::path::absolute(&making.checked().dir).context("finding the project's folder")?;
+        let name = cache::hex(&cache::key(&[project.as_os_str().as_encoded_bytes()]));
+        let folder = making.cache().join("boot").join(&name[..16]);
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let mut files = BootFiles::of(making.checked(), &folder);
+        let inputs = making.inputs("boot", &files.initramfs);
+        if inputs.as_ref().and_then(Inputs::unchanged).is_none() {
+            let (cache, mtime) = (making.cache().to_owned(), making.mtime);
+            let (checked, root) = making.root(progress)?;
+            files = image::write_boot_files(&checked, &root, &folder, mtime, progress)?;
+            finish(&cache, inputs.as_ref(), &files.hashes()?);
+        }
+        if self.bootchart.is_some() {
+            files.command_line = format!("{} {}", files.command_line, bootchart::COMMAND_LINE);
+        }
+        let boot = Boot::Kernel { kernel: files.kernel, initrd: files.initramfs, cmdline: files.command_line };
+        Ok((boot, settings))
+    }
+}
+
+/// Runs a machine in this terminal, with a way in by SSH.
+fn interactive(mut machine: Machine, user: &str) -> Result<()> {
+    let folder = tempfile::tempdir().context("making a temporary folder for the machine's key")?;
+    let key = Key::generate(folder.path())?;
+    let port = vm::free_port()?;
+    machine.fw_cfg.push((contract::fw_cfg::SSH_KEYS.into(), FwCfg::Text(key.public.clone())));
+    if let Some(network) = machine.user_network() {
+        network.forwards.insert(0, (port, 22));
+    }
+    let ssh = Ssh::new(user, port, &key, folder.path(), Duration::from_secs(30));
+    eprintln!("accelerator: {}", machine.accelerator.argument());
+    eprintln!("ssh: {}", ssh.command_line());
+    eprintln!("end: \"sudo poweroff\" in the guest, or Ctrl-A X");
+    let status = vm::interactive(&machine)?;
+    ensure!(status.success(), "QEMU ended with {status}");
+    Ok(())
+}
+
+/// Boots a machine to READY, saves its kernel's log as a timeline, and switches it off.
+fn save_bootchart(machine: Machine, user: &str, file: &Path, progress: &dyn Progress) -> Result<()> {
+    let folder = tempfile::tempdir().context("making a temporary folder for the console's log")?;
+    let task = progress.start("booting", 0);
+    let vm = Vm::start(machine, user, &folder.path().join("console.log"))?;
+    let ready = vm.wait_ready(BOOT_LIMIT)?;
+    let log = vm.ssh("sudo dmesg")?;
+    ensure!(log.status == 0, "reading the guest's log: dmesg ended with status {}: {}", log.status, log.stderr.trim());
+    // It need not answer: the connection goes down with the machine.
+    let _ = vm.ssh("sudo poweroff");
+    vm.wait_exit(POWER_OFF_LIMIT)?;
+    task.finish(&format!("READY after {:.1} s", ready.seconds));
+    let timeline = bootchart::chart(&log.stdout);
+    let json = serde_json::to_string_pretty(&timeline).context("encoding the boot chart")?;
+    std::fs::write(file, json + "\n").with_context(|| format!("writing {}", file.display()))?;
+    print_line(file.display())
 }
 
 /// `PATH` or `PATH:SIZE`; a file that does not exist is made, with the label the guest looks for.

@@ -6,6 +6,7 @@
 
 pub(crate) mod compression;
 mod control;
+pub(crate) mod packed;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unpack;

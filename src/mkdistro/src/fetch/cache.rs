@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use crate::cache::Store;
 use crate::problem::{Class, Problem};
 
 /// A folder of files named by their sha256.
@@ -37,6 +38,16 @@ impl Cache {
             fs::create_dir_all(dir.join(name)).map_err(|error| failed("making the cache folder", dir, &error))?;
         }
         Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What builds keep in the same folder.
+    pub fn store(&self) -> Store {
+        Store::open(&self.dir)
     }
 
     /// Where a file is, or would be.

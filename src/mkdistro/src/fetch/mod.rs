@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
+use crate::cache::Store;
 use crate::lock::{self, Locked, LockedPackage};
 use crate::problem::{Class, Problem};
 use crate::progress::{Progress, Task};
@@ -30,6 +31,8 @@ pub struct Fetched {
     pub locked: Locked,
     /// Package name → verified file in the cache.
     pub files: BTreeMap<String, PathBuf>,
+    /// What earlier builds left beside them.
+    pub store: Store,
 }
 
 /// Fetches and verifies all packages of the lock.
@@ -69,7 +72,7 @@ pub fn fetch(locked: Locked, fetcher: &Fetcher, progress: &dyn Progress) -> Resu
         return Err(report(&locked, failures.into_values().collect()));
     }
     task.finish(&format!("{} packages, {:.1} MB", packages.len(), total as f64 / 1e6));
-    Ok(Fetched { locked, files })
+    Ok(Fetched { locked, files, store: fetcher.cache.store() })
 }
 
 fn fetch_one(

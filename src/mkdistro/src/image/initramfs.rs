@@ -5,19 +5,22 @@
 //! SquashFS is in, so that the kernel passes over it ([`paths::ROOT_IMAGE`]). The second, compressed, holds PID 1, the
 //! modules that mount the SquashFS, and the settings.
 
+use std::io::Write;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use contract::paths;
 use contract::settings::Settings;
 use formats::cpio;
+use formats::squashfs::Compression;
 use formats::tree::{Kind, Node, Tree};
 
+use crate::cache::{self, Store};
 use crate::root::guest;
 
-/// Level of the small archive; it is 2 MB, so time does not matter.
-const ZSTD_LEVEL: i32 = 19;
+/// Highest level of the small archive: what comes after it needs more memory to unpack.
+const MAX_LEVEL: i32 = 19;
 
 /// The shell of the root, a static program.
 const BUSYBOX: &[u8] = b"usr/bin/busybox";
@@ -30,6 +33,16 @@ pub(super) struct Parts<'a> {
     pub(super) modules: &'a [(String, Bytes)],
     /// busybox for the rescue shell, should the root not come up.
     pub(super) shell: Option<Bytes>,
+    /// zstd's level for the second archive.
+    pub(super) level: i32,
+}
+
+/// The second archive's level if the root is compressed like this: a quick build is quick in all of it.
+pub(super) fn level(root: Compression) -> i32 {
+    match root {
+        Compression::Zstd { level } => level.min(MAX_LEVEL),
+        Compression::Xz { .. } => MAX_LEVEL,
+    }
 }
 
 impl Parts<'_> {
@@ -39,8 +52,8 @@ impl Parts<'_> {
     }
 }
 
-/// Builds it. `mtime` is in seconds since 1970.
-pub(super) fn build(parts: &Parts<'_>, squashfs: Bytes, mtime: u32) -> Result<Bytes> {
+/// Writes it. `mtime` is in seconds since 1970.
+pub(super) fn write(parts: &Parts<'_>, squashfs: Bytes, mtime: u32, store: &Store, mut out: impl Write) -> Result<()> {
     let origin: Arc<str> = Arc::from("initramfs");
     let mut second = Tree::new();
     put(&mut second, "/init", Node::new(Kind::File(Bytes::from_static(guest::INIT)), 0o755, &origin))?;
@@ -62,14 +75,25 @@ pub(super) fn build(parts: &Parts<'_>, squashfs: Bytes, mtime: u32) -> Result<By
     }
     put(&mut second, paths::BOOT_MODULES, Node::new(Kind::File(Bytes::from(order)), 0o644, &origin))?;
 
-    let mut first = cpio::Writer::new(Vec::new(), mtime);
+    let mut first = cpio::Writer::new(&mut out, mtime);
     first.entry(&paths::ROOT_IMAGE.as_bytes()[1..], &Node::new(Kind::File(squashfs), 0o600, &origin))?;
-    let mut archive = first.finish()?;
-    cpio::pad_segment(&mut archive);
-    let small = cpio::write_tree(Vec::new(), &second, mtime)?;
-    archive.extend(zstd::bulk::compress(&small, ZSTD_LEVEL)?);
-    cpio::pad_segment(&mut archive);
-    Ok(Bytes::from(archive))
+    first.finish()?;
+    out.write_all(&compressed(&cpio::write_tree(Vec::new(), &second, mtime)?, parts.level, store)?)?;
+    Ok(())
+}
+
+/// A whole segment; compressed once, as most builds change nothing in it.
+fn compressed(archive: &[u8], level: i32, store: &Store) -> Result<Vec<u8>> {
+    let settings = format!("initramfs segment, zstd {}, level {level}", zstd::zstd_safe::version_number());
+    let key = cache::key(&[settings.as_bytes(), archive]);
+    if let Some(segment) = store.read(cache::Kind::Piece, &key) {
+        return Ok(segment);
+    }
+    let mut segment = zstd::bulk::compress(archive, level).context("compressing the initramfs")?;
+    cpio::pad_segment(&mut segment);
+    // A store that fails costs time only.
+    let _ = store.keep(cache::Kind::Piece, &key, |out| out.write_all(&segment));
+    Ok(segment)
 }
 
 fn put(tree: &mut Tree, path: &str, node: Node) -> Result<()> {
@@ -83,14 +107,25 @@ mod tests {
     use formats::cpio::{self, Compression, Entry};
     use formats::tree::Kind;
 
-    use super::{Parts, build};
+    use super::{Parts, level, write};
+    use crate::cache::Store;
     use crate::image::tests::foreign;
     use crate::root::guest;
 
     fn example() -> bytes::Bytes {
         let modules = [("loop.ko".to_string(), "LOOP".into()), ("base-one.ko".to_string(), "ONE".into())];
-        let parts = Parts { settings: &Settings::default(), modules: &modules, shell: Some("BUSYBOX".into()) };
-        build(&parts, "SQUASHFS".into(), 1_700_000_000).unwrap()
+        let parts =
+            Parts { settings: &Settings::default(), modules: &modules, shell: Some("BUSYBOX".into()), level: 19 };
+        let mut out = Vec::new();
+        write(&parts, "SQUASHFS".into(), 1_700_000_000, &Store::none(), &mut out).unwrap();
+        out.into()
+    }
+
+    #[test]
+    fn a_quick_build_is_quick_here_too() {
+        for (root, expected) in [("zstd:3", 3), ("zstd:19", 19), ("zstd:22", 19), ("xz", 19)] {
+            assert_eq!(level(root.parse().unwrap()), expected, "{root}");
+        }
     }
 
     fn shown(entry: &Entry) -> String {

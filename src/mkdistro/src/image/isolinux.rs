@@ -47,10 +47,19 @@ pub(super) fn menu(checked: &Checked) -> String {
     for (label, title, extra) in ENTRIES {
         text.push_str(&format!(
             "LABEL {label}\n  MENU LABEL {title}\n  LINUX /boot/vmlinuz\n  INITRD /boot/initrd.img\n  APPEND {}\n",
-            [REQUIRED_COMMAND_LINE, &boot.command_line, extra].join(" ").trim()
+            entry_command_line(checked, extra)
         ));
     }
     text
+}
+
+/// The kernel command line of the menu's first entry.
+pub(super) fn command_line(checked: &Checked) -> String {
+    entry_command_line(checked, ENTRIES[0].2)
+}
+
+fn entry_command_line(checked: &Checked, extra: &str) -> String {
+    [REQUIRED_COMMAND_LINE, &checked.distro.boot.command_line, extra].join(" ").trim().to_string()
 }
 
 /// What every boot needs: the kernel keeps the initramfs, in which the root is ([`contract::paths::ROOT_IMAGE`]).

@@ -8,6 +8,7 @@ mod output;
 mod tests;
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -47,12 +48,7 @@ pub fn write_iso(
     progress: &dyn Progress,
 ) -> Result<Image> {
     let squashfs = write_squashfs(checked, root, path, mtime, progress)?;
-    let parts = initramfs::Parts {
-        settings: &checked.settings(),
-        modules: &root.kernel.boot,
-        shell: initramfs::Parts::shell_of(&root.tree),
-    };
-    let initramfs = initramfs::build(&parts, squashfs.clone(), mtime).context("building the initramfs")?;
+    let initramfs = write_initramfs(checked, root, squashfs.clone(), path, mtime)?;
     let task = progress.start("writing the ISO", 0);
     let part = output::Part::create(path)?;
     iso::write(checked, root, initramfs.clone(), mtime, part.file(), path)?;
@@ -70,6 +66,56 @@ pub fn write_iso(
     Ok(Image { path: path.to_path_buf(), parts, size_bytes, sha256 })
 }
 
+/// What a machine starts without a boot loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootFiles {
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The initramfs with the root in it.
+    pub initramfs: PathBuf,
+    /// The kernel command line of the boot menu's first entry.
+    pub command_line: String,
+}
+
+impl BootFiles {
+    /// Where they are, or would be, in `folder`.
+    pub fn of(checked: &Checked, folder: &Path) -> Self {
+        Self {
+            kernel: folder.join("vmlinuz"),
+            initramfs: folder.join("initrd.img"),
+            command_line: isolinux::command_line(checked),
+        }
+    }
+
+    /// The files with their sha256, hex.
+    pub fn hashes(&self) -> Result<Vec<(PathBuf, String)>> {
+        let hash = |path: &PathBuf| {
+            let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+            Ok((path.clone(), hash(&file)?))
+        };
+        [&self.kernel, &self.initramfs].into_iter().map(hash).collect()
+    }
+}
+
+/// Writes kernel and initramfs into `folder`, as [`write_iso`] would put them into an ISO.
+pub fn write_boot_files(
+    checked: &Checked,
+    root: &RootTree,
+    folder: &Path,
+    mtime: u32,
+    progress: &dyn Progress,
+) -> Result<BootFiles> {
+    let files = BootFiles::of(checked, folder);
+    let squashfs = write_squashfs(checked, root, &files.initramfs, mtime, progress)?;
+    let initramfs = write_initramfs(checked, root, squashfs, &files.initramfs, mtime)?;
+    for (path, content) in [(&files.kernel, &root.kernel.vmlinuz), (&files.initramfs, &initramfs)] {
+        let part = output::Part::create(path)?;
+        part.file().write_all(content).map_err(|error| output::explain(error.into(), path))?;
+        part.publish()?;
+    }
+    Ok(files)
+}
+
 /// The root as SquashFS, through an unnamed temporary file beside the output, where there must be room anyway.
 fn write_squashfs(
     checked: &Checked,
@@ -83,11 +129,26 @@ fn write_squashfs(
     let mut file = output::unnamed(beside)?;
     let total = root.tree.iter().filter_map(|(_, node)| node.content()).map(|content| content.len() as u64).sum();
     let task = progress.start("compressing the root", total);
-    let summary = squashfs::write(&root.tree, &options, None, &mut file, &|done, _total| task.set(done))
+    let summary = squashfs::write(&root.tree, &options, Some(&root.store), &mut file, &|done, _total| task.set(done))
         .map_err(|error| output::explain(error, beside))
         .context("writing the SquashFS root")?;
     task.finish(&megabytes(summary.total_bytes));
-    output::read_back(&mut file)
+    output::mapped(&file)
+}
+
+/// The initramfs with the root in it, through another such file.
+fn write_initramfs(checked: &Checked, root: &RootTree, squashfs: Bytes, beside: &Path, mtime: u32) -> Result<Bytes> {
+    let parts = initramfs::Parts {
+        settings: &checked.settings(),
+        modules: &root.kernel.boot,
+        shell: initramfs::Parts::shell_of(&root.tree),
+        level: initramfs::level(checked.distro.root.compression.parse()?),
+    };
+    let file = output::unnamed(beside)?;
+    initramfs::write(&parts, squashfs, mtime, &root.store, &file)
+        .map_err(|error| output::explain(error, beside))
+        .context("writing the initramfs")?;
+    output::mapped(&file)
 }
 
 /// Megabytes with one decimal, for people.

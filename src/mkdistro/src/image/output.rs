@@ -6,13 +6,14 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Error, Result};
 use bytes::Bytes;
 
+use crate::cache::Mapped;
 use crate::interrupt::Registered;
 use crate::problem::{Class, Problem};
 
@@ -174,12 +175,9 @@ pub(super) fn unnamed(target: &Path) -> Result<File> {
     tempfile::tempfile_in(folder_of(target)).map_err(|error| explain(error.into(), target))
 }
 
-/// The whole content of a file just written.
-pub(super) fn read_back(file: &mut File) -> Result<Bytes> {
-    let mut content = Vec::new();
-    file.rewind().context("rewinding a temporary file")?;
-    file.read_to_end(&mut content).context("reading a temporary file back")?;
-    Ok(Bytes::from(content))
+/// The whole content of an unnamed file. It stays on the disk: an image is not held in memory.
+pub(super) fn mapped(file: &File) -> Result<Bytes> {
+    Ok(Bytes::from_owner(Mapped::new(file).context("mapping a temporary file")?))
 }
 
 /// Turns an I/O error of the output into one that says what to do. Other errors only learn the output's name.

@@ -15,7 +15,7 @@ use contract::paths;
 use formats::tree::{Kind, Node, Tree};
 use serde::{Deserialize, Serialize};
 
-use super::{insert, overlay, show};
+use super::{insert, show};
 use crate::builtin::Builtin;
 use crate::config::Checked;
 use crate::lock::{self, Locked};
@@ -61,8 +61,8 @@ impl BuildSettings {
     }
 }
 
-/// Adds the folder.
-pub(super) fn add(tree: &mut Tree, locked: &Locked) -> Result<()> {
+/// Adds the folder; `overlay` is what [`super::overlay`] has read.
+pub(super) fn add(tree: &mut Tree, locked: &Locked, overlay: &[(Kind, u16)]) -> Result<()> {
     let Locked { checked, lock } = locked;
     refuse_others(tree)?;
     let origin: Arc<str> = Arc::from("recipe");
@@ -85,9 +85,8 @@ pub(super) fn add(tree: &mut Tree, locked: &Locked) -> Result<()> {
     if let Some(keyring) = inside(&checked.distro.sources.keyring) {
         put_text(keyring, read(checked, keyring)?)?;
     }
-    for entry in &checked.overlay {
-        let (kind, mode) = overlay::content(entry)?;
-        put(&format!("overlay/{}", entry.target), kind, mode)?;
+    for (entry, (kind, mode)) in checked.overlay.iter().zip(overlay) {
+        put(&format!("overlay/{}", entry.target), kind.clone(), *mode)?;
     }
     Ok(())
 }

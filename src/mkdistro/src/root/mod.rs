@@ -23,6 +23,7 @@ use bytes::Bytes;
 use contract::paths;
 use formats::tree::{Kind, Node, Tree};
 
+use crate::cache::Store;
 use crate::config::Checked;
 use crate::elf;
 use crate::fetch::Fetched;
@@ -43,6 +44,8 @@ pub struct RootTree {
     pub kernel: KernelFiles,
     /// The opened packages, for what the image takes from them (boot loader).
     pub packages: Packages,
+    /// What earlier builds left.
+    pub store: Store,
 }
 
 /// Assembles the root of a fetched project.
@@ -74,14 +77,15 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     accounts::add(&mut tree, checked)?;
     state::add(&mut tree, checked)?;
     reasons.note(&tree, |_| Reason::Builder);
-    overlay::add(&mut tree, checked)?;
+    let overlay = overlay::read(checked, &fetched.store)?;
+    overlay::add(&mut tree, checked, &overlay)?;
     reasons.note(&tree, |_| Reason::Overlay);
     let wanted_by = add_libraries(&mut tree, checked, &packages)?;
     reasons.note(&tree, |path| wanted_by.get(path).cloned().map_or(Reason::Builder, Reason::Library));
-    embedded::add(&mut tree, &fetched.locked)?;
+    embedded::add(&mut tree, &fetched.locked, &overlay)?;
     reasons.note(&tree, |_| Reason::Builder);
     task.finish(&format!("{} entries", tree.len()));
-    Ok(RootTree { tree, reasons, kernel, packages })
+    Ok(RootTree { tree, reasons, kernel, packages, store: fetched.store.clone() })
 }
 
 /// What the recipes of a project take from packages, with the libraries that it needs; without kernel, accounts and

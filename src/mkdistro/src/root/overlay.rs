@@ -1,6 +1,6 @@
 //! Lays the files of overlay/ over the root.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -10,40 +10,64 @@ use bytes::Bytes;
 use formats::tree::{Kind, Node, Tree};
 
 use super::insert;
+use crate::cache::Store;
 use crate::config::{Checked, OverlayEntry};
 use crate::problem::{Class, Problem};
 
-/// Adds the files, root's. Of the mode bits only the owner's execute bit counts, so that the builder's umask and a git
-/// checkout do not change the image.
-pub(super) fn add(tree: &mut Tree, checked: &Checked) -> Result<()> {
+/// An overlay with more than this is copied to an unnamed file and used there: it takes no memory that way, and unlike
+/// the files themselves nobody else can change it meanwhile.
+const MAX_HEAP_BYTES: u64 = 32 << 20;
+
+/// Adds the files, root's, whose content and modes are those that [`read`] gave.
+pub(super) fn add(tree: &mut Tree, checked: &Checked, content: &[(Kind, u16)]) -> Result<()> {
     let origin: Arc<str> = Arc::from("overlay");
-    for entry in &checked.overlay {
-        let (kind, mode) = content(entry)?;
+    for (entry, (kind, mode)) in checked.overlay.iter().zip(content) {
         match tree.lookup(entry.target.as_bytes()) {
-            Some(old) if kind == Kind::Directory && old.kind == Kind::Directory => {}
-            Some(old) if kind == Kind::Directory => {
+            Some(old) if *kind == Kind::Directory && old.kind == Kind::Directory => {}
+            Some(old) if *kind == Kind::Directory => {
                 let message = format!("overlay/{0}: folder, but /{0} of {1} is a file", entry.target, old.origin);
                 return Err(Problem::error(Class::Config, message, "rename the folder, or take the file out"));
             }
-            _ => drop(insert(tree, entry.target.as_bytes(), Node::new(kind, mode, &origin))?),
+            _ => drop(insert(tree, entry.target.as_bytes(), Node::new(kind.clone(), *mode, &origin))?),
         }
     }
     Ok(())
 }
 
-/// What an entry is, and its mode.
-pub(super) fn content(entry: &OverlayEntry) -> Result<(Kind, u16)> {
-    let context = || format!("reading {}", entry.source.display());
-    let metadata = fs::symlink_metadata(&entry.source).with_context(context)?;
-    let executable = metadata.permissions().mode() & 0o100 != 0;
-    Ok(if metadata.is_symlink() {
-        (Kind::Symlink(fs::read_link(&entry.source).with_context(context)?.into_os_string().into_vec()), 0o777)
-    } else if metadata.is_dir() {
-        (Kind::Directory, 0o755)
-    } else {
-        let content = Bytes::from(fs::read(&entry.source).with_context(context)?);
-        (Kind::File(content), if executable { 0o755 } else { 0o644 })
-    })
+/// What each entry of the overlay is, and its mode. Of the mode bits only the owner's execute bit counts, so that the
+/// builder's umask and a git checkout do not change the image.
+pub(super) fn read(checked: &Checked, store: &Store) -> Result<Vec<(Kind, u16)>> {
+    let entries = &checked.overlay;
+    let context = |entry: &OverlayEntry| format!("reading {}", entry.source.display());
+    let metadata = |entry: &OverlayEntry| fs::symlink_metadata(&entry.source).with_context(|| context(entry));
+    let metadata: Vec<Metadata> = entries.iter().map(metadata).collect::<Result<_>>()?;
+    let total: u64 = metadata.iter().filter(|found| found.is_file()).map(Metadata::len).sum();
+    let mut spool = if total > MAX_HEAP_BYTES { Some(store.spool()?) } else { None };
+    let mut kinds = Vec::with_capacity(entries.len());
+    for (entry, found) in entries.iter().zip(&metadata) {
+        let context = || context(entry);
+        kinds.push(if found.is_symlink() {
+            (Kind::Symlink(fs::read_link(&entry.source).with_context(context)?.into_os_string().into_vec()), 0o777)
+        } else if found.is_dir() {
+            (Kind::Directory, 0o755)
+        } else {
+            let content = match &mut spool {
+                Some(spool) => spool.copy(&entry.source).map(|()| Bytes::new()),
+                None => fs::read(&entry.source).map(Bytes::from),
+            };
+            let executable = found.permissions().mode() & 0o100 != 0;
+            (Kind::File(content.with_context(context)?), if executable { 0o755 } else { 0o644 })
+        });
+    }
+    if let Some(spool) = spool {
+        let mut contents: std::vec::IntoIter<Bytes> = spool.contents()?.into_iter();
+        for (kind, _) in &mut kinds {
+            if let Kind::File(content) = kind {
+                *content = contents.next().context("taking back what was copied")?;
+            }
+        }
+    }
+    Ok(kinds)
 }
 
 #[cfg(test)]
@@ -53,16 +77,21 @@ mod tests {
 
     use formats::tree::{Node, Tree};
 
-    use super::add;
-    use crate::config;
+    use super::{MAX_HEAP_BYTES, add, read};
+    use crate::cache::Store;
+    use crate::config::{self, Checked};
     use crate::problem::exit_code;
     use crate::root::testing::{file, folder, link, project, shown, tree};
+
+    fn add_all(tree: &mut Tree, checked: &Checked, store: &Store) -> anyhow::Result<()> {
+        add(tree, checked, &read(checked, store)?)
+    }
 
     /// Lays `overlay` over `root`.
     fn laid(root: &[(&str, Node)], overlay: &[(&str, &str)]) -> anyhow::Result<Tree> {
         let dir = project(&[("toy", "")], overlay);
         let mut tree = tree(root);
-        add(&mut tree, &config::load(dir.path())?).map(|()| tree)
+        add_all(&mut tree, &config::load(dir.path())?, &Store::none()).map(|()| tree)
     }
 
     #[test]
@@ -81,7 +110,7 @@ mod tests {
             crate::root::testing::write(dir.path(), &format!("overlay/{name}"), "x");
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let mut tree = Tree::new();
-            add(&mut tree, &config::load(dir.path()).unwrap()).unwrap();
+            add_all(&mut tree, &config::load(dir.path()).unwrap(), &Store::none()).unwrap();
             assert_eq!(shown(&tree), [format!("/{name} {expected} 0 \"x\"")], "{mode:o}");
             fs::remove_file(path).unwrap();
         }
@@ -89,7 +118,7 @@ mod tests {
         fs::set_permissions(overlay.join("folder"), Permissions::from_mode(0o700)).unwrap();
         symlink("no/where", overlay.join("link")).unwrap();
         let mut tree = Tree::new();
-        add(&mut tree, &config::load(dir.path()).unwrap()).unwrap();
+        add_all(&mut tree, &config::load(dir.path()).unwrap(), &Store::none()).unwrap();
         assert_eq!(shown(&tree), ["/folder 0755 0/", "/link 0777 0 -> no/where"]);
         assert_eq!(&*tree.get(b"link").unwrap().origin, "overlay");
     }
@@ -143,8 +172,26 @@ mod tests {
         let checked = config::load(dir.path()).unwrap();
         let path = dir.path().join("overlay/etc/motd");
         fs::remove_file(&path).unwrap();
-        let error = add(&mut Tree::new(), &checked).unwrap_err();
+        let error = add_all(&mut Tree::new(), &checked, &Store::none()).unwrap_err();
         let expected = format!("reading {}: No such file or directory (os error 2)", path.display());
         assert_eq!(format!("{error:#}"), expected);
+    }
+
+    #[test]
+    fn a_large_one_is_the_same_through_a_file() {
+        let dir = project(&[("toy", "")], &[("overlay/a/last", "x"), ("overlay/empty", "")]);
+        let large = vec![b'l'; MAX_HEAP_BYTES as usize];
+        fs::write(dir.path().join("overlay/large"), &large).unwrap();
+        symlink("large", dir.path().join("overlay/link")).unwrap();
+        let checked = config::load(dir.path()).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        for store in [Store::none(), Store::open(cache.path())] {
+            let mut tree = Tree::new();
+            add_all(&mut tree, &checked, &store).unwrap();
+            let content = |path: &str| tree.get(path.as_bytes()).unwrap().content().unwrap().clone();
+            assert_eq!((content("a/last"), content("empty")), ("x".into(), "".into()));
+            assert!(content("large") == large);
+        }
+        assert_eq!(fs::read_dir(cache.path().join("tmp")).unwrap().count(), 0);
     }
 }

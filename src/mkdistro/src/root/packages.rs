@@ -1,13 +1,14 @@
 //! Opens the locked packages, keeping of each only what this build can use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use formats::tree::Tree;
 use rayon::prelude::*;
 
-use crate::deb;
+use crate::cache;
+use crate::deb::{self, packed};
 use crate::fetch::Fetched;
 use crate::image;
 use crate::kernel;
@@ -37,27 +38,12 @@ impl Packages {
     }
 
     fn trees(fetched: &Fetched, filter: impl Fn(&LockedPackage) -> bool) -> Result<BTreeMap<String, Tree>> {
-        let wanted = wanted(fetched)?;
         // The largest first, so that one core does not end up alone with the kernel.
         let mut list: Vec<&LockedPackage> =
             fetched.locked.lock.packages.iter().filter(|package| filter(package)).collect();
         list.sort_by_key(|package| std::cmp::Reverse(package.size));
-        let opened: Vec<(String, Tree)> = list
-            .par_iter()
-            .with_max_len(1)
-            .map(|package| {
-                let file =
-                    fetched.files.get(&package.name).with_context(|| format!("{} is not fetched", package.name))?;
-                let origin: Arc<str> = Arc::from(package.name.as_str());
-                let is_kernel = package.name == fetched.locked.lock.kernel;
-                let keep = |path: &[u8]| {
-                    (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(&to_path(path))
-                };
-                let opened = deb::open(file, &origin, &keep)?;
-                Ok((package.name.clone(), opened.tree))
-            })
-            .collect::<Result<_>>()?;
-        Ok(opened.into_iter().collect())
+        let open = |package: &&LockedPackage| Ok((package.name.clone(), open(fetched, package)?));
+        list.par_iter().with_max_len(1).map(open).collect()
     }
 
     /// Files of one recipe's packages whose absolute path fits a pattern: package, path, in order of the paths.
@@ -75,19 +61,53 @@ impl Packages {
     }
 }
 
+/// A package's files that this build can use, unpacked once and then used in place.
+fn open(fetched: &Fetched, package: &LockedPackage) -> Result<Tree> {
+    let file = fetched.files.get(&package.name).with_context(|| format!("{} is not fetched", package.name))?;
+    let origin: Arc<str> = Arc::from(package.name.as_str());
+    let is_kernel = package.name == fetched.locked.lock.kernel;
+    let wanted = wanted(fetched, &package.name);
+    let key = key(package, is_kernel, &wanted);
+    let store = &fetched.store;
+    let cached = || packed::read(&store.map(cache::Kind::Unpacked, key.as_ref()?)?, &origin);
+    if let Some(tree) = cached() {
+        return Ok(tree);
+    }
+    let wanted = pattern_set(wanted)?;
+    let keep =
+        |path: &[u8]| (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(&to_path(path));
+    let tree = deb::open(file, &origin, &keep)?.tree;
+    // What has just been unpacked is on the heap; the same in a file is memory that the kernel can take back.
+    let kept = key.and_then(|key| store.keep(cache::Kind::Unpacked, &key, |out| packed::write(&tree, out)));
+    Ok(kept.and_then(|()| cached()).unwrap_or(tree))
+}
+
+/// Name of the unpacked files: all that they follow from. None if the program cannot be told from others.
+fn key(package: &LockedPackage, is_kernel: bool, wanted: &BTreeSet<&str>) -> Option<cache::Key> {
+    // With the program, since what counts as a library or as a kernel's file is up to it.
+    let kernel: &[u8] = if is_kernel { b"kernel" } else { b"" };
+    let mut parts = vec![b"unpacked package", cache::builder()?.as_slice(), package.sha256.as_bytes(), kernel];
+    parts.extend(wanted.iter().map(|pattern| pattern.as_bytes()));
+    Some(cache::key(&parts))
+}
+
 fn is_library(path: &[u8]) -> bool {
     path.starts_with(b"usr/lib") && path.windows(3).any(|part| part == b".so")
 }
 
-/// What recipes and boot loaders name, over all packages.
-fn wanted(fetched: &Fetched) -> Result<PatternSet> {
-    let mut patterns: Vec<&str> = image::BOOT_FILES.to_vec();
-    for recipe in fetched.locked.checked.recipes.values() {
+/// Patterns of what is taken out of a package: by the recipes that name it, and by the boot loaders.
+fn wanted<'a>(fetched: &'a Fetched, package: &str) -> BTreeSet<&'a str> {
+    let mut patterns = BTreeSet::new();
+    if image::BOOT_PACKAGES.contains(&package) {
+        patterns.extend(image::BOOT_FILES);
+    }
+    let recipes = fetched.locked.checked.recipes.values();
+    for recipe in recipes.filter(|recipe| recipe.packages.iter().any(|name| name == package)) {
         patterns.extend(recipe.files.iter().map(String::as_str));
         patterns.extend(recipe.rename.values().map(String::as_str));
         patterns.extend(recipe.concat.values().map(String::as_str));
     }
-    pattern_set(patterns)
+    patterns
 }
 
 fn pattern_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<PatternSet> {

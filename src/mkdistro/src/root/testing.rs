@@ -10,6 +10,7 @@ use formats::tree::{Kind, Node, Tree, show};
 use tempfile::TempDir;
 
 use super::Packages;
+use crate::cache::Store;
 use crate::config::{self, Checked};
 use crate::fetch::Fetched;
 use crate::lock::{Lock, Locked, LockedPackage, LockedSuite};
@@ -160,5 +161,5 @@ fn fetched(checked: Checked, dir: &Path, trees: &[(&str, Tree)]) -> Fetched {
     let kernel = packages.iter().find(|package| package.name.starts_with("linux-image-")).unwrap().name.clone();
     let suites = vec![LockedSuite { name: "trixie".into(), date: "2025-01-01T00:00:00Z".into() }];
     let lock = Lock { schema: 1, request: String::new(), kernel, suites, packages };
-    Fetched { locked: Locked { checked, lock }, files }
+    Fetched { locked: Locked { checked, lock }, files, store: Store::none() }
 }

@@ -1,15 +1,25 @@
 //! `cargo xtask bench`: measures and keeps the figures. Nothing here passes or fails.
+//!
+//! Each time is the median of [`ROUNDS`]; what is compared is measured in turns, so that a busy machine is no advantage
+//! to either.
+
+mod builds;
+mod squashfs;
 
 use crate::run::{Result, cargo, create_folder, target};
 use crate::setup::setup;
 use crate::tally::Tally;
-use crate::test::{build_image, image_command};
+use crate::test::build_image;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// RAM sizes that the image is booted with.
 const MEMORY_MIB: [u32; 4] = [512, 256, 144, 128];
+
+/// How often each thing is done.
+const ROUNDS: usize = 3;
 
 /// A figure: name, value, unit.
 type Figure = (String, f64, &'static str);
@@ -19,7 +29,8 @@ pub(crate) fn bench() -> Result<bool> {
     setup()?;
     let folder = target().join("bench");
     let Some(iso) = build_image(&mut Tally::default(), &folder)? else { return Ok(false) };
-    let mut figures = build_times(&folder, &iso)?;
+    let mut figures = builds::figures(&folder)?;
+    figures.extend(squashfs::figures(&folder, &iso)?);
     let size =
         std::fs::metadata(&iso).map_err(|error| format!("reading the size of {}: {error}", iso.display()))?.len();
     figures.push(("ISO".into(), size as f64 / 1e6, "MB"));
@@ -33,26 +44,10 @@ pub(crate) fn bench() -> Result<bool> {
         }
     }
     for (name, value, unit) in &figures {
-        println!("{name:<40} {value:>10.2} {unit}");
+        println!("{name:<60} {value:>10.2} {unit}");
     }
     keep(&folder, &figures)?;
     Ok(true)
-}
-
-/// With an empty cache of packages, and again with a filled one.
-fn build_times(folder: &Path, iso: &Path) -> Result<Vec<Figure>> {
-    let cache = folder.join("cache");
-    let _ = std::fs::remove_dir_all(&cache);
-    let mut figures = Vec::new();
-    for name in ["build, cold", "build, warm"] {
-        let begin = Instant::now();
-        let status = image_command(iso).env("XDG_CACHE_HOME", &cache).status();
-        if !status.map_err(|error| format!("running mkdistro build: {error}"))?.success() {
-            return Err("mkdistro build failed".into());
-        }
-        figures.push((name.into(), begin.elapsed().as_secs_f64(), "s"));
-    }
-    Ok(figures)
 }
 
 /// One boot, measured by the program `measure` of the boot tests: `key value unit` lines.
@@ -77,6 +72,23 @@ fn figure(line: &str, memory_mib: u32) -> Option<Figure> {
     Some((format!("-m {memory_mib}: {name}"), value.parse().ok()?, unit))
 }
 
+/// Seconds that a command takes. It must succeed; its output goes nowhere.
+fn seconds(command: &mut Command) -> Result<f64> {
+    let shown = crate::run::shown(command);
+    let begin = Instant::now();
+    let output = command.output().map_err(|error| format!("running {shown}: {error}"))?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if !output.status.success() {
+        return Err(format!("{shown}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(seconds)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
 fn keep(folder: &Path, figures: &[Figure]) -> Result<()> {
     create_folder(folder)?;
     let path = folder.join("results.jsonl");
@@ -94,7 +106,12 @@ fn keep(folder: &Path, figures: &[Figure]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::figure;
+    use super::{figure, median};
+
+    #[test]
+    fn medians() {
+        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![]), median(vec![5.0])), (2.0, 0.0, 5.0));
+    }
 
     #[test]
     fn figures() {
