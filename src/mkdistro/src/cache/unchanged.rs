@@ -198,6 +198,11 @@ fn look(checked: &Checked, settings: Vec<String>, before: Option<&Record>) -> io
     };
     let mut paths = vec![(PathBuf::from("/proc/self/exe"), PathBuf::from("mkdistro"))];
     paths.push((checked.dir.join("distro.toml"), "distro.toml".into()));
+    // It is in the image too, wherever it lies.
+    let keyring = checked.dir.join(&checked.distro.sources.keyring);
+    if keyring.is_file() {
+        paths.push((keyring, "sources.keyring".into()));
+    }
     for folder in FOLDERS {
         let listed = match fs::read_dir(checked.dir.join(folder)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -213,13 +218,7 @@ fn look(checked: &Checked, settings: Vec<String>, before: Option<&Record>) -> io
     }
     let overlay = Path::new("overlay");
     paths.extend(checked.overlay.iter().map(|entry| (entry.source.clone(), overlay.join(&entry.target))));
-    // In the image too; in `packages` unless distro.toml says otherwise.
-    let keyring = &checked.distro.sources.keyring;
-    if checked.dir.join(keyring).is_file() {
-        paths.push((checked.dir.join(keyring), keyring.into()));
-    }
     paths.sort_by(|a, b| a.1.cmp(&b.1));
-    paths.dedup_by(|a, b| a.1 == b.1);
     for (path, name) in paths {
         let known = before.and_then(|record| {
             let at = record.inputs.binary_search_by(|entry| entry.path.cmp(&name)).ok()?;

@@ -10,7 +10,8 @@ use super::making::{MakingArguments, finish};
 use super::{error, print_line};
 use crate::image::{self, megabytes};
 use crate::progress::Progress;
-use crate::sums::{self, minisign::SecretKey};
+use crate::sums;
+use crate::sums::minisign::SecretKey;
 use crate::timeline::Recorder;
 use crate::watch::Watcher;
 
@@ -28,16 +29,15 @@ pub(super) struct Build {
     /// Where the ISO goes
     #[arg(long, short, default_value = "out.iso", value_name = "FILE")]
     output: PathBuf,
+    /// Sign SHA256SUMS with this secret key; "mkdistro keygen" makes one
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Build again whenever a file of the project changes, until Ctrl-C
     #[arg(long)]
     watch: bool,
     /// Tell where the time went: a table on stderr, or JSON in a file
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    #[expect(clippy::option_option, reason = "clap's way to say: absent, without a value, with one")]
     timings: Option<Option<PathBuf>>,
-    /// Sign SHA256SUMS with this secret key; "mkdistro keygen" makes one
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
 }
 
 impl Build {
@@ -74,7 +74,7 @@ impl Build {
         let making = self.making.prepare(progress)?;
         image::check_output(&self.output)?;
         let key = self.key.as_deref().map(SecretKey::load).transpose()?;
-        let (cache, mtime) = (making.cache().to_owned(), making.mtime);
+        let mtime = making.mtime;
         let inputs = making.inputs("iso", &self.output);
         let unchanged = inputs.as_ref().and_then(|inputs| inputs.unchanged());
         if let Some(iso) = unchanged.iter().flatten().next() {
@@ -82,6 +82,7 @@ impl Build {
             progress.say(&format!("unchanged: {}", self.output.display()));
             return print_line(format_args!("{}  {}", iso.sha256, self.output.display()));
         }
+        let cache = making.cache().to_owned();
         let (checked, root) = making.root(progress)?;
         let image = image::write_iso(&checked, &root, &self.output, mtime, progress)?;
         sums::publish(&image.path, &image.sha256, key.as_ref(), mtime, progress)?;

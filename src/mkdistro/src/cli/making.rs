@@ -26,7 +26,7 @@ pub(super) struct MakingArguments {
     pub(super) project: ProjectArguments,
     /// Use the cache alone
     #[arg(long)]
-    pub(super) offline: bool,
+    offline: bool,
     /// Compress quickly instead of well, as --compression zstd:3
     #[arg(long, conflicts_with = "compression")]
     fast: bool,
@@ -87,7 +87,7 @@ impl Making {
         Inputs::take(self.cache(), self.checked(), output, settings)
     }
 
-    /// Fetches and assembles.
+    /// Fetches, assembles and checks.
     pub(super) fn root(self, progress: &dyn Progress) -> Result<(config::Checked, RootTree)> {
         let fetched = fetch::fetch(self.locked, &self.fetcher, progress)?;
         let root = root::assemble(&fetched, progress)?;

@@ -48,8 +48,8 @@ pub fn write_iso(
     progress: &dyn Progress,
 ) -> Result<Image> {
     let squashfs = write_squashfs(checked, root, path, mtime, progress)?;
-    let initramfs = write_initramfs(checked, root, squashfs.clone(), path, mtime)?;
     let task = progress.start("writing the ISO", 0);
+    let initramfs = write_initramfs(checked, root, squashfs.clone(), path, mtime)?;
     let part = output::Part::create(path)?;
     iso::write(checked, root, initramfs.clone(), mtime, part.file(), path)?;
     let sha256 = hash(part.file())?;
@@ -107,12 +107,14 @@ pub fn write_boot_files(
 ) -> Result<BootFiles> {
     let files = BootFiles::of(checked, folder);
     let squashfs = write_squashfs(checked, root, &files.initramfs, mtime, progress)?;
+    let task = progress.start("writing kernel and initramfs", 0);
     let initramfs = write_initramfs(checked, root, squashfs, &files.initramfs, mtime)?;
     for (path, content) in [(&files.kernel, &root.kernel.vmlinuz), (&files.initramfs, &initramfs)] {
         let part = output::Part::create(path)?;
         part.file().write_all(content).map_err(|error| output::explain(error.into(), path))?;
         part.publish()?;
     }
+    task.finish(&megabytes(root.kernel.vmlinuz.len() as u64 + initramfs.len() as u64));
     Ok(files)
 }
 

@@ -61,7 +61,7 @@ impl BuildSettings {
     }
 }
 
-/// Adds the folder. `overlay` are kinds and modes of the overlay's entries.
+/// Adds the folder; `overlay` is what [`super::overlay`] has read.
 pub(super) fn add(tree: &mut Tree, locked: &Locked, overlay: &[(Kind, u16)]) -> Result<()> {
     let Locked { checked, lock } = locked;
     refuse_others(tree)?;

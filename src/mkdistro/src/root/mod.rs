@@ -77,7 +77,8 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     accounts::add(&mut tree, checked)?;
     state::add(&mut tree, checked)?;
     reasons.note(&tree, |_| Reason::Builder);
-    let overlay = overlay::add(&mut tree, checked, &fetched.store)?;
+    let overlay = overlay::read(checked, &fetched.store)?;
+    overlay::add(&mut tree, checked, &overlay)?;
     reasons.note(&tree, |_| Reason::Overlay);
     let wanted_by = add_libraries(&mut tree, checked, &packages)?;
     reasons.note(&tree, |path| wanted_by.get(path).cloned().map_or(Reason::Builder, Reason::Library));

@@ -18,28 +18,26 @@ use crate::problem::{Class, Problem};
 /// the files themselves nobody else can change it meanwhile.
 const MAX_HEAP_BYTES: u64 = 32 << 20;
 
-/// Adds the files, root's. Of the mode bits only the owner's execute bit counts, so that the builder's umask and a git
-/// checkout do not change the image.
-///
-/// Gives back what they are, in the order of [`Checked::overlay`].
-pub(super) fn add(tree: &mut Tree, checked: &Checked, store: &Store) -> Result<Vec<(Kind, u16)>> {
+/// Adds the files, root's, whose content and modes are those that [`read`] gave.
+pub(super) fn add(tree: &mut Tree, checked: &Checked, content: &[(Kind, u16)]) -> Result<()> {
     let origin: Arc<str> = Arc::from("overlay");
-    let read = read(&checked.overlay, store)?;
-    for (entry, (kind, mode)) in checked.overlay.iter().zip(read.iter().cloned()) {
+    for (entry, (kind, mode)) in checked.overlay.iter().zip(content) {
         match tree.lookup(entry.target.as_bytes()) {
-            Some(old) if kind == Kind::Directory && old.kind == Kind::Directory => {}
-            Some(old) if kind == Kind::Directory => {
+            Some(old) if *kind == Kind::Directory && old.kind == Kind::Directory => {}
+            Some(old) if *kind == Kind::Directory => {
                 let message = format!("overlay/{0}: folder, but /{0} of {1} is a file", entry.target, old.origin);
                 return Err(Problem::error(Class::Config, message, "rename the folder, or take the file out"));
             }
-            _ => drop(insert(tree, entry.target.as_bytes(), Node::new(kind, mode, &origin))?),
+            _ => drop(insert(tree, entry.target.as_bytes(), Node::new(kind.clone(), *mode, &origin))?),
         }
     }
-    Ok(read)
+    Ok(())
 }
 
-/// Kinds and modes of all entries.
-fn read(entries: &[OverlayEntry], store: &Store) -> Result<Vec<(Kind, u16)>> {
+/// What each entry of the overlay is, and its mode. Of the mode bits only the owner's execute bit counts, so that the
+/// builder's umask and a git checkout do not change the image.
+pub(super) fn read(checked: &Checked, store: &Store) -> Result<Vec<(Kind, u16)>> {
+    let entries = &checked.overlay;
     let context = |entry: &OverlayEntry| format!("reading {}", entry.source.display());
     let metadata = |entry: &OverlayEntry| fs::symlink_metadata(&entry.source).with_context(|| context(entry));
     let metadata: Vec<Metadata> = entries.iter().map(metadata).collect::<Result<_>>()?;
@@ -79,17 +77,21 @@ mod tests {
 
     use formats::tree::{Node, Tree};
 
-    use super::{MAX_HEAP_BYTES, add};
+    use super::{MAX_HEAP_BYTES, add, read};
     use crate::cache::Store;
-    use crate::config;
+    use crate::config::{self, Checked};
     use crate::problem::exit_code;
     use crate::root::testing::{file, folder, link, project, shown, tree};
+
+    fn add_all(tree: &mut Tree, checked: &Checked, store: &Store) -> anyhow::Result<()> {
+        add(tree, checked, &read(checked, store)?)
+    }
 
     /// Lays `overlay` over `root`.
     fn laid(root: &[(&str, Node)], overlay: &[(&str, &str)]) -> anyhow::Result<Tree> {
         let dir = project(&[("toy", "")], overlay);
         let mut tree = tree(root);
-        add(&mut tree, &config::load(dir.path())?, &Store::none()).map(|_| tree)
+        add_all(&mut tree, &config::load(dir.path())?, &Store::none()).map(|()| tree)
     }
 
     #[test]
@@ -108,7 +110,7 @@ mod tests {
             crate::root::testing::write(dir.path(), &format!("overlay/{name}"), "x");
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let mut tree = Tree::new();
-            add(&mut tree, &config::load(dir.path()).unwrap(), &Store::none()).unwrap();
+            add_all(&mut tree, &config::load(dir.path()).unwrap(), &Store::none()).unwrap();
             assert_eq!(shown(&tree), [format!("/{name} {expected} 0 \"x\"")], "{mode:o}");
             fs::remove_file(path).unwrap();
         }
@@ -116,7 +118,7 @@ mod tests {
         fs::set_permissions(overlay.join("folder"), Permissions::from_mode(0o700)).unwrap();
         symlink("no/where", overlay.join("link")).unwrap();
         let mut tree = Tree::new();
-        add(&mut tree, &config::load(dir.path()).unwrap(), &Store::none()).unwrap();
+        add_all(&mut tree, &config::load(dir.path()).unwrap(), &Store::none()).unwrap();
         assert_eq!(shown(&tree), ["/folder 0755 0/", "/link 0777 0 -> no/where"]);
         assert_eq!(&*tree.get(b"link").unwrap().origin, "overlay");
     }
@@ -170,7 +172,7 @@ mod tests {
         let checked = config::load(dir.path()).unwrap();
         let path = dir.path().join("overlay/etc/motd");
         fs::remove_file(&path).unwrap();
-        let error = add(&mut Tree::new(), &checked, &Store::none()).unwrap_err();
+        let error = add_all(&mut Tree::new(), &checked, &Store::none()).unwrap_err();
         let expected = format!("reading {}: No such file or directory (os error 2)", path.display());
         assert_eq!(format!("{error:#}"), expected);
     }
@@ -185,7 +187,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         for store in [Store::none(), Store::open(cache.path())] {
             let mut tree = Tree::new();
-            add(&mut tree, &checked, &store).unwrap();
+            add_all(&mut tree, &checked, &store).unwrap();
             let content = |path: &str| tree.get(path.as_bytes()).unwrap().content().unwrap().clone();
             assert_eq!((content("a/last"), content("empty")), ("x".into(), "".into()));
             assert!(content("large") == large);

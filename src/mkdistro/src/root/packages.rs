@@ -48,8 +48,7 @@ impl Packages {
             fetched.locked.lock.packages.iter().filter(|package| filter(package)).collect();
         list.sort_by_key(|package| std::cmp::Reverse(package.size));
         let open = |package: &&LockedPackage| Ok((package.name.clone(), open(fetched, package)?));
-        let opened: Vec<(String, Tree)> = list.par_iter().with_max_len(1).map(open).collect::<Result<_>>()?;
-        Ok(opened.into_iter().collect())
+        list.par_iter().with_max_len(1).map(open).collect()
     }
 
     /// Files of one recipe's packages whose absolute path fits a pattern: package, path, in order of the paths.
