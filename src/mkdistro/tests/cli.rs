@@ -13,10 +13,11 @@ Builds bootable, RAM-resident micro Linux distributions that run containers
 Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
-  build  Build the distribution: distro.toml → out.iso
-  lock   Resolve recipes to exact packages: writes packages/lock.toml
-  run    Boot an ISO under QEMU, with its console in this terminal
-  help   Print this message or the help of the given subcommand(s)
+  build   Build the distribution: distro.toml → out.iso
+  keygen  Make a key pair that signs images
+  lock    Resolve recipes to exact packages: writes packages/lock.toml
+  run     Boot an ISO under QEMU, with its console in this terminal
+  help    Print this message or the help of the given subcommand(s)
 
 Options:
   -q, --quiet    Print warnings and errors only

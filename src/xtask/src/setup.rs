@@ -8,7 +8,7 @@ use crate::run::{Result, create_folder, succeeds, target};
 use std::path::Path;
 use std::process::Command;
 
-const PACKAGES: [&str; 19] = [
+const PACKAGES: [&str; 20] = [
     "qemu-system-x86",
     "ovmf",
     "qemu-utils",
@@ -27,6 +27,7 @@ const PACKAGES: [&str; 19] = [
     "docker-registry",
     "socat",
     "gpgv",
+    "minisign",
     "coreutils",
 ];
 

@@ -12,7 +12,8 @@ use super::project::ProjectArguments;
 use crate::archive::date;
 use crate::image::{self, megabytes};
 use crate::progress::Progress;
-use crate::{fetch, lock, root};
+use crate::sums::minisign::SecretKey;
+use crate::{fetch, lock, root, sums};
 
 /// Build the distribution: distro.toml → out.iso
 ///
@@ -29,6 +30,9 @@ pub(super) struct Build {
     /// Use the cache alone
     #[arg(long)]
     offline: bool,
+    /// Sign SHA256SUMS with this secret key; "mkdistro keygen" makes one
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 impl Build {
@@ -39,10 +43,12 @@ impl Build {
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
         let mtime = image_time(std::env::var_os("SOURCE_DATE_EPOCH"), &locked.lock)?;
         image::check_output(&self.output)?;
+        let key = self.key.as_deref().map(SecretKey::load).transpose()?;
         let fetcher = self.project.fetcher(&locked.checked, self.offline)?;
         let fetched = fetch::fetch(locked, &fetcher, progress)?;
         let root = root::assemble(&fetched, progress)?;
         let image = image::write_iso(&fetched.locked.checked, &root, &self.output, mtime, progress)?;
+        sums::publish(&image.path, &image.sha256, key.as_ref(), mtime, progress)?;
         let parts: Vec<String> =
             image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();
         progress.say(&format!(

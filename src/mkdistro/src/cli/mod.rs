@@ -2,6 +2,7 @@
 
 mod build;
 pub mod error;
+mod keygen;
 mod lock;
 pub mod progress;
 mod project;
@@ -37,6 +38,7 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Keygen(keygen::Keygen),
     Lock(lock::Lock),
     Run(run::Run),
 }
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
+        Command::Keygen(keygen) => keygen.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::Run(run) => run.execute(),
     };

@@ -1,0 +1,89 @@
+//! `SHA256SUMS` beside the outputs, and its signature `SHA256SUMS.minisig`.
+//!
+//! The file is that of sha256sum(1) from coreutils. Entries of other files in the folder stay; entries whose file is gone
+//! are dropped, so that `sha256sum -c SHA256SUMS` works as long as nobody touches the files.
+
+mod list;
+pub mod minisign;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tempfile::Builder;
+
+use crate::progress::Progress;
+use list::List;
+use minisign::SecretKey;
+
+/// The file's name.
+pub const FILE: &str = "SHA256SUMS";
+/// Its signature's name.
+pub const SIGNATURE: &str = "SHA256SUMS.minisig";
+
+/// Notes the sha256 (hex) of an output in `SHA256SUMS` of its folder and signs that file if there is a key.
+///
+/// `time` (seconds since 1970) goes into the signature: the image's, so that the same input gives the same signature.
+/// Without a key a signature that does not fit any more is removed.
+pub fn publish(output: &Path, sha256: &str, key: Option<&SecretKey>, time: u32, progress: &dyn Progress) -> Result<()> {
+    let folder = folder_of(output);
+    let name = output.file_name().with_context(|| format!("{} has no file name", output.display()))?;
+    // Two builds into one folder, one after the other: each reads what the other wrote.
+    let lock = File::open(&folder).with_context(|| format!("opening {}", folder.display()))?;
+    lock.lock().with_context(|| format!("locking {}", folder.display()))?;
+
+    let (sums, signature) = (folder.join(FILE), folder.join(SIGNATURE));
+    let old = read(&sums)?.unwrap_or_default();
+    let mut list = List::parse(&old);
+    list.retain(|name| fs::symlink_metadata(folder.join(std::ffi::OsStr::from_bytes(name))).is_ok());
+    list.set(name.as_bytes(), sha256);
+    let new = list.render();
+    let changed = new != old;
+    if changed {
+        replace(&sums, &new)?;
+    }
+    match key {
+        Some(key) => replace(&signature, key.sign(&new, &format!("timestamp:{time}\tfile:{FILE}\thashed")).as_bytes()),
+        None if changed && read(&signature)?.is_some() => {
+            fs::remove_file(&signature).with_context(|| format!("removing {}", signature.display()))?;
+            progress
+                .warn(&format!("{} is removed: it was of an older {FILE}; sign again with --key", signature.display()));
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The content, None if there is no such file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
+/// Writes a file under another name first; it appears with the mode that the umask allows.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let write = || {
+        let mut builder = Builder::new();
+        builder.prefix(".mkdistro-").suffix(".part");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        let mut temp = builder.permissions(mode).tempfile_in(folder_of(path))?;
+        temp.write_all(content)?;
+        temp.persist(path)?;
+        Ok::<(), std::io::Error>(())
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.into(),
+        _ => ".".into(),
+    }
+}
