@@ -11,6 +11,7 @@ pub mod elf;
 pub mod fetch;
 pub mod image;
 pub mod kernel;
+pub mod lint;
 pub mod lock;
 mod nearest;
 pub mod problem;

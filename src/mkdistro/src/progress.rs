@@ -17,6 +17,8 @@ pub trait Progress: Send + Sync {
     fn say(&self, message: &str);
     /// Something the user must know though nothing failed.
     fn warn(&self, message: &str);
+    /// What only those want to see who asked for everything.
+    fn detail(&self, _message: &str) {}
 }
 
 /// Shows nothing.

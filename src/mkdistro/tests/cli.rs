@@ -15,6 +15,7 @@ Usage: mkdistro [OPTIONS] <COMMAND>
 Commands:
   build   Build the distribution: distro.toml → out.iso
   keygen  Make a key pair that signs images
+  lint    Check the root for what should not be in an image
   lock    Resolve recipes to exact packages: writes packages/lock.toml
   run     Boot an ISO under QEMU, with its console in this terminal
   help    Print this message or the help of the given subcommand(s)

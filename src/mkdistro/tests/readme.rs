@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mkdistro::config::{
-    Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, Recipe, Root, ServiceEntry, Sources, User,
-    WriteFile,
+    Allow, Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, Lint, Recipe, Root, ServiceEntry,
+    Sources, User, WriteFile,
 };
 
 fn distro() -> Distro {
@@ -22,6 +22,7 @@ fn distro() -> Distro {
         console: Console::default(),
         data: Data::default(),
         boot: Boot::default(),
+        lint: Lint::default(),
     }
 }
 
@@ -54,6 +55,7 @@ fn recipe() -> Recipe {
             stop_timeout: 10,
             required: false,
         }],
+        allow: vec![Allow { check: "a".into(), path: "/a".into(), reason: "a".into() }],
         ..Recipe::default()
     }
 }

@@ -13,7 +13,7 @@ use crate::archive::date;
 use crate::image::{self, megabytes};
 use crate::progress::Progress;
 use crate::sums::minisign::SecretKey;
-use crate::{fetch, lock, root, sums};
+use crate::{fetch, lint, lock, root, sums};
 
 /// Build the distribution: distro.toml → out.iso
 ///
@@ -47,6 +47,7 @@ impl Build {
         let fetcher = self.project.fetcher(&locked.checked, self.offline)?;
         let fetched = fetch::fetch(locked, &fetcher, progress)?;
         let root = root::assemble(&fetched, progress)?;
+        lint::gate(&fetched.locked.checked, &root.tree, progress)?;
         let image = image::write_iso(&fetched.locked.checked, &root, &self.output, mtime, progress)?;
         sums::publish(&image.path, &image.sha256, key.as_ref(), mtime, progress)?;
         let parts: Vec<String> =

@@ -3,6 +3,7 @@
 mod build;
 pub mod error;
 mod keygen;
+mod lint;
 mod lock;
 pub mod progress;
 mod project;
@@ -39,6 +40,7 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 enum Command {
     Build(build::Build),
     Keygen(keygen::Keygen),
+    Lint(lint::Lint),
     Lock(lock::Lock),
     Run(run::Run),
 }
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),
+        Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::Run(run) => run.execute(),
     };

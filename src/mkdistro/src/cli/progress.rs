@@ -123,6 +123,12 @@ impl Progress for Reporter {
     fn warn(&self, message: &str) {
         self.output.line(&format!("{} {message}", self.style.paint(Style::YELLOW, "warning:")));
     }
+
+    fn detail(&self, message: &str) {
+        if self.verbosity == Verbosity::Verbose {
+            self.output.line(message);
+        }
+    }
 }
 
 fn bar(what: &str, total: u64) -> ProgressBar {

@@ -30,6 +30,9 @@ pub struct Distro {
     /// Boot menu and kernel command line.
     #[serde(default)]
     pub boot: Boot,
+    /// Checks of the finished root.
+    #[serde(default)]
+    pub lint: Lint,
 }
 
 /// `[distro]`.
@@ -184,4 +187,32 @@ impl Default for Boot {
     fn default() -> Self {
         Self { timeout: 1, command_line: "console=tty1 console=ttyS0,115200 loglevel=4".into() }
     }
+}
+
+/// `[lint]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Lint {
+    /// Files above this size are reported, in MiB.
+    pub max_file_mib: u32,
+    /// Findings that are all right, besides those of the recipes.
+    pub allow: Vec<Allow>,
+}
+
+impl Default for Lint {
+    fn default() -> Self {
+        Self { max_file_mib: 64, allow: Vec::new() }
+    }
+}
+
+/// `[[lint.allow]]`, and `[[allow]]` of a recipe: a finding of the lint that is all right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Allow {
+    /// Name of the check, see [`crate::lint::CHECKS`].
+    pub check: String,
+    /// Path or pattern (`*` within a folder, `**` across).
+    pub path: String,
+    /// Why it is all right.
+    pub reason: String,
 }

@@ -9,7 +9,7 @@ mod load;
 mod overlay;
 mod problems;
 mod recipe;
-mod rules;
+pub(crate) mod rules;
 mod schema;
 mod single;
 #[cfg(test)]
@@ -18,7 +18,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use distro::{Boot, Console, Data, Distro, Identity, Kernel, Root, Sources, User};
+pub use distro::{Allow, Boot, Console, Data, Distro, Identity, Kernel, Lint, Root, Sources, User};
 pub use load::{check, load, parse_distro, parse_fragment, parse_recipe};
 pub use problems::{ConfigProblem, Problems};
 pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};

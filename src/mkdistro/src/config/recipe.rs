@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Allow;
+
 /// One recipe.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -53,6 +55,9 @@ pub struct Recipe {
     /// Services, in the guest's service table.
     #[serde(default, rename = "service")]
     pub services: Vec<ServiceEntry>,
+    /// Findings of the lint about these files that are all right.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
 }
 
 /// `[[directory]]`.

@@ -192,8 +192,15 @@ pub(super) const SIGNAL: Rule = Rule::hinted(
     |v| did_you_mean(v.trim_start_matches("SIG"), SIGNALS.map(|(name, _)| name)),
 );
 
+/// A check of the lint.
+pub(super) const CHECK: Rule = Rule::hinted(
+    "the name of a check, as \"mkdistro lint --list\" shows them",
+    |v| crate::lint::CHECKS.iter().any(|check| check.name == v),
+    |v| did_you_mean(v, crate::lint::CHECKS.iter().map(|check| check.name)),
+);
+
 /// A pattern as the packages' files are matched: `*` stays within a folder, `**` does not.
-pub(super) fn glob(pattern: &str) -> Option<globset::GlobMatcher> {
+pub(crate) fn glob(pattern: &str) -> Option<globset::GlobMatcher> {
     globset::GlobBuilder::new(pattern).literal_separator(true).build().ok().map(|glob| glob.compile_matcher())
 }
 

@@ -57,6 +57,7 @@ pub(super) static DISTRO: &[Key] = &[
     optional("console", Kind::Table(CONSOLE)),
     optional("data", Kind::Table(DATA)),
     optional("boot", Kind::Table(BOOT)),
+    optional("lint", Kind::Table(LINT)),
 ];
 
 static IDENTITY: &[Key] = &[
@@ -99,6 +100,14 @@ static DATA: &[Key] = &[optional("label", Kind::Text(&rules::LABEL))];
 static BOOT: &[Key] =
     &[optional("timeout", Kind::Integer(0, 600)), optional("command-line", Kind::Text(&rules::COMMAND_LINE))];
 
+static LINT: &[Key] = &[optional("max-file-mib", Kind::Integer(1, 4096)), optional("allow", Kind::Tables(ALLOW))];
+
+static ALLOW: &[Key] = &[
+    required("check", Kind::Text(&rules::CHECK)),
+    required("path", Kind::Text(&rules::PATTERN)),
+    required("reason", Kind::Text(&rules::SUMMARY)),
+];
+
 /// Keys of a recipe.
 pub(super) static RECIPE: &[Key] = &[
     SCHEMA,
@@ -116,6 +125,7 @@ pub(super) static RECIPE: &[Key] = &[
     optional("applets", Kind::Table(APPLETS)),
     optional("load-modules", Kind::Set(&rules::MODULE, 0)),
     optional("service", Kind::Tables(SERVICE)),
+    optional("allow", Kind::Tables(ALLOW)),
 ];
 
 static DIRECTORY: &[Key] = &[

@@ -6,17 +6,20 @@
 //! itself (dlopen) nothing tells of: recipes name it.
 
 mod file;
+mod hardening;
 mod search;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use anyhow::{Context, Result};
 use formats::tree::{Node, Tree, show};
 
 use crate::problem::{Class, Problem};
 use file::ElfFile;
+pub use hardening::{Hardening, Linkage, Relro};
 use search::Pool;
 
 /// A library that somebody opens at run time.
@@ -39,10 +42,47 @@ pub struct Needed {
     pub wanted_by: String,
 }
 
+/// Something that a file needs and nobody has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lack {
+    /// Path of the file that needs it, or [`Extra::wanted_by`].
+    pub who: String,
+    /// That file's origin in brackets, after a space; empty for an [`Extra`].
+    origin: String,
+    /// `needs libc.so.6`.
+    pub needs: String,
+    /// Of a symbol version: `/usr/lib/libc.so.6 (libc6) does not have`.
+    pub but: Option<String>,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let but = self.but.as_deref().unwrap_or("no package has");
+        write!(f, "{}{} {}, which {but}", self.who, self.origin, self.needs)
+    }
+}
+
+/// What the ELF files of a finished root need and it does not have.
+pub fn lacks(root: &Tree) -> Result<BTreeSet<Lack>> {
+    Ok(search(root, &[], &[])?.1)
+}
+
 /// All libraries and interpreters that `root`'s ELF files (x86-64, dynamic), `extras` and those libraries themselves need
 /// and `root` does not have yet, taken from `candidates` (the trees of packages; where two have the same path the first
 /// counts). Sorted by path. Everything that is missing is reported at once.
 pub fn closure(root: &Tree, extras: &[Extra], candidates: &[&Tree]) -> Result<Vec<Needed>> {
+    let (needed, missing) = search(root, extras, candidates)?;
+    if missing.is_empty() {
+        return Ok(needed);
+    }
+    let missing: Vec<String> = missing.iter().map(Lack::to_string).collect();
+    let message = format!("looking for shared libraries:\n  {}", missing.join("\n  "));
+    let hint = "add the library's package to the recipe's packages; a missing version means packages of different \
+                suites: check [sources] in distro.toml and run \"mkdistro lock --update\"";
+    Err(Problem::error(Class::Config, message, hint))
+}
+
+fn search(root: &Tree, extras: &[Extra], candidates: &[&Tree]) -> Result<(Vec<Needed>, BTreeSet<Lack>)> {
     let pool = Pool::new(root, candidates);
     let mut work = Work { pool: &pool, files: BTreeMap::new(), queue: VecDeque::new(), needed: BTreeMap::new() };
     let mut missing = BTreeSet::new();
@@ -59,20 +99,15 @@ pub fn closure(root: &Tree, extras: &[Extra], candidates: &[&Tree]) -> Result<Ve
         if let Some(chain) = found {
             work.take(&chain, &extra.wanted_by)?;
         } else {
-            missing.insert(format!("{} names {}, which no package has", extra.wanted_by, extra.soname));
+            let (who, needs) = (extra.wanted_by.clone(), format!("names {}", extra.soname));
+            missing.insert(Lack { who, origin: String::new(), needs, but: None });
         }
     }
     while let Some(path) = work.queue.pop_front() {
         work.visit(&path, &mut missing)?;
     }
-    if !missing.is_empty() {
-        let missing: Vec<String> = missing.into_iter().collect();
-        let message = format!("looking for shared libraries:\n  {}", missing.join("\n  "));
-        let hint = "add the library's package to the recipe's packages; a missing version means packages of different \
-                    suites: check [sources] in distro.toml and run \"mkdistro lock --update\"";
-        return Err(Problem::error(Class::Config, message, hint));
-    }
-    Ok(work.needed.into_iter().map(|(path, (node, wanted_by))| Needed { path, node, wanted_by }).collect())
+    let needed = work.needed.into_iter().map(|(path, (node, wanted_by))| Needed { path, node, wanted_by });
+    Ok((needed.collect(), missing))
 }
 
 struct Work<'a> {
@@ -112,15 +147,17 @@ impl Work<'_> {
     }
 
     /// Looks for what a file needs and checks the symbol versions.
-    fn visit(&mut self, path: &[u8], missing: &mut BTreeSet<String>) -> Result<()> {
+    fn visit(&mut self, path: &[u8], missing: &mut BTreeSet<Lack>) -> Result<()> {
         let Some(Some(file)) = self.files.get(path).cloned() else { return Ok(()) };
         let who = show(path);
+        let origin = self.origin(path);
+        let lack = |needs, but| Lack { who: who.clone(), origin: origin.clone(), needs, but };
         if let Some(interpreter) = &file.interpreter {
             if let Some(chain) = self.pool.file(interpreter) {
                 self.take(&chain, &who)?;
             } else {
                 let interpreter = String::from_utf8_lossy(interpreter);
-                missing.insert(format!("{who}{} needs {interpreter}, which no package has", self.origin(path)));
+                missing.insert(lack(format!("needs {interpreter}"), None));
             }
         }
         let folders = file.search_folders(path);
@@ -130,7 +167,7 @@ impl Work<'_> {
                 found.insert(soname.clone(), self.take(&chain, &who)?);
             } else {
                 let soname = String::from_utf8_lossy(soname);
-                missing.insert(format!("{who}{} needs {soname}, which no package has", self.origin(path)));
+                missing.insert(lack(format!("needs {soname}"), None));
             }
         }
         for (soname, version) in &file.versions_needed {
@@ -138,14 +175,10 @@ impl Work<'_> {
             let Some(Some(provider)) = self.files.get(library) else { continue };
             // A library without any versions is accepted by the loader.
             if !provider.versions_defined.is_empty() && !provider.versions_defined.contains(version) {
-                missing.insert(format!(
-                    "{who}{} needs version {} of {}, which {}{} does not have",
-                    self.origin(path),
-                    String::from_utf8_lossy(version),
-                    String::from_utf8_lossy(soname),
-                    show(library),
-                    self.origin(library)
-                ));
+                let version = String::from_utf8_lossy(version);
+                let needs = format!("needs version {version} of {}", String::from_utf8_lossy(soname));
+                let but = format!("{}{} does not have", show(library), self.origin(library));
+                missing.insert(lack(needs, Some(but)));
             }
         }
         Ok(())

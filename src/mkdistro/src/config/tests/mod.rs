@@ -269,9 +269,11 @@ fn schema_keys(prefix: &str, table: &'static [schema::Key], out: &mut BTreeSet<S
 fn schema_and_types_have_the_same_keys() {
     let mut distro = parse_distro(DISTRO).unwrap();
     distro.user.authorized_keys.clear();
+    distro.lint.allow.push(Allow { check: "name".into(), path: "/a".into(), reason: "a".into() });
     let text = "schema = 1\nsummary = \"s\"\napplets = { program = \"/a\", folder = \"/b\" }\npackages = [\"aa\"]\n\
                 files = [\"/a\"]\n[[directory]]\npath = \"/c\"\n[[write]]\npath = \"/d\"\ncontent = \"\"\n[[service]]\n\
-                name = \"s\"\ncommand = [\"/a\"]\nlisten = \"/run/s\"\n";
+                name = \"s\"\ncommand = [\"/a\"]\nlisten = \"/run/s\"\n\
+                [[allow]]\ncheck = \"name\"\npath = \"/a\"\nreason = \"r\"\n";
     let recipe = parse_recipe("packages/x.toml", text).unwrap();
     for (value, table) in [
         (toml::Table::try_from(&distro).unwrap(), schema::DISTRO),
