@@ -2,7 +2,9 @@
 
 mod build;
 mod cache;
+mod diff;
 pub mod error;
+mod inspect;
 mod keygen;
 mod lint;
 mod lock;
@@ -12,6 +14,7 @@ mod outdated;
 pub mod progress;
 mod project;
 mod run;
+mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -45,12 +48,15 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 enum Command {
     Build(build::Build),
     Cache(cache::Cache),
+    Diff(diff::Diff),
+    Inspect(inspect::Inspect),
     Keygen(keygen::Keygen),
     Lint(lint::Lint),
     Lock(lock::Lock),
     New(new::New),
     Outdated(outdated::Outdated),
     Run(run::Run),
+    Verify(verify::Verify),
 }
 
 /// Writes a line of data to stdout. Unlike `println!` it does not panic when nobody reads it any more.
@@ -71,12 +77,15 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
         Command::Cache(cache) => cache.execute(),
+        Command::Diff(diff) => diff.execute(),
+        Command::Inspect(inspect) => inspect.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),
         Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Run(run) => run.execute(&progress),
+        Command::Verify(verify) => verify.execute(&progress),
     };
     match result {
         Ok(code) => code,
