@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test's own functions too, a panic is the verdict")]
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,13 +26,17 @@ struct Outcome {
 
 impl Project {
     fn new() -> Self {
+        Self::with_compression("zstd:3")
+    }
+
+    fn with_compression(compression: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["distro.toml", "packages", "kernel-config", "overlay"] {
             let status = Command::new("cp").arg("-r").arg(repository().join(name)).arg(folder.path()).status().unwrap();
             assert!(status.success());
         }
         let project = Self { folder };
-        project.replace("distro.toml", "zstd:19", "zstd:3");
+        project.replace("distro.toml", "zstd:19", compression);
         project
     }
 
@@ -190,24 +195,109 @@ fn a_full_disk_leaves_nothing_half_written() {
     outcome.assert_failed(exit::OUTPUT, &["small/out.iso", "hint:", "disk is full"]);
 }
 
+/// What may differ between two builds that give the same bytes.
+struct Surroundings<'a> {
+    umask: &'a str,
+    zone: &'a str,
+    locale: &'a str,
+    /// One core instead of all, and an ordinary user instead of root.
+    is_humble: bool,
+    /// A cache of its own, filled from the folder `mirror`, instead of the usual one.
+    has_own_cache: bool,
+}
+
+/// An ordinary user that every Debian has: nobody.
+const NOBODY: &str = "65534";
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+impl Project {
+    fn build_in(&self, surroundings: &Surroundings<'_>) -> Vec<u8> {
+        let Surroundings { umask, zone, locale, is_humble, has_own_cache } = surroundings;
+        let folder = self.folder.path();
+        let own_program = self.path("mkdistro");
+        let mut words: Vec<&str> = Vec::new();
+        if *is_humble {
+            words.extend(["taskset", "--cpu-list", "0"]);
+            if is_root() {
+                words.extend(["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+            }
+        }
+        words.extend(["sh", "-c", "umask $1; shift; exec \"$@\"", "sh", umask]);
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        if *is_humble {
+            // Where the program lies an ordinary user may not look.
+            fs::copy(program(), &own_program).unwrap();
+            command.arg(&own_program);
+        } else {
+            command.arg(program());
+        }
+        command.args(["build", "--output", "out.iso"]);
+        if *has_own_cache {
+            let mirror = format!("file://{}", self.path("mirror").display());
+            command.args(["--mirror", &mirror, "--cache", "cache"]).env("HOME", folder);
+        }
+        if *is_humble && is_root() {
+            let status = Command::new("chown").args(["-R", NOBODY]).arg(folder).status().unwrap();
+            assert!(status.success());
+        }
+        command.env("TZ", zone).env("LANG", locale).env("LC_ALL", locale).env_remove("SOURCE_DATE_EPOCH");
+        let outcome = run(command.current_dir(folder));
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        fs::read(self.path("out.iso")).unwrap()
+    }
+}
+
+/// Another folder, user, umask, time zone, locale, number of cores, state of the caches, and a later time.
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let (one, two) = (Project::new(), Project::new());
-    let build = |project: &Project, umask: &str, zone: &str, locale: &str| {
-        let script = format!("umask {umask}; exec \"$0\" build");
-        let outcome = run(Command::new("sh")
-            .args(["-c", &script])
-            .arg(program())
-            .env("TZ", zone)
-            .env("LC_ALL", locale)
-            .current_dir(project.folder.path()));
-        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-        fs::read(project.path("out.iso")).unwrap()
-    };
-    let first = build(&one, "022", "UTC", "C");
+    let one = Project::with_compression("zstd:1");
+    let plain = Surroundings { umask: "022", zone: "UTC", locale: "C", is_humble: false, has_own_cache: false };
+    let first = one.build_in(&plain);
+
+    let two = Project::with_compression("zstd:1");
+    two.fill_mirror();
     // Files checked out under another umask have other modes.
     let status = Command::new("chmod").args(["-R", "go-rwx"]).arg(two.folder.path()).status().unwrap();
     assert!(status.success());
-    let second = build(&two, "077", "Asia/Kathmandu", "de_DE.UTF-8");
-    assert!(first == second, "the two images differ");
+    let other = Surroundings {
+        umask: "077",
+        zone: "Asia/Kathmandu",
+        locale: "de_DE.UTF-8",
+        is_humble: true,
+        has_own_cache: true,
+    };
+    for cache in ["cold", "warm"] {
+        assert!(two.build_in(&other) == first, "the image of the other build, cache {cache}, differs");
+    }
+}
+
+#[test]
+fn an_image_is_verified_by_the_recipe_inside_of_it() {
+    let project = Project::with_compression("zstd:1");
+    let build = run(Command::new(program())
+        .args(["build", "--offline"])
+        .env("SOURCE_DATE_EPOCH", "1000000000")
+        .current_dir(project.folder.path()));
+    assert_eq!(build.code, Some(0), "{}", build.stderr);
+    let verify = |file: &str| {
+        let elsewhere = tempfile::tempdir().unwrap();
+        run(Command::new(program()).args(["verify", "--offline"]).arg(project.path(file)).current_dir(&elsewhere))
+    };
+    let outcome = verify("out.iso");
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.starts_with("identical: "), "{}", outcome.stdout);
+
+    // The boot menu is stored as it is.
+    let mut image = fs::read(project.path("out.iso")).unwrap();
+    let at = image.windows(8).position(|window| window == b"TIMEOUT ").unwrap() + 8;
+    image[at] ^= 1;
+    fs::write(project.path("tampered.iso"), image).unwrap();
+    let outcome = verify("tampered.iso");
+    assert_eq!(outcome.code, Some(i32::from(exit::VERIFY)), "{}", outcome.stderr);
+    assert_eq!(outcome.stdout, "files:\n  ~ iso:/isolinux/isolinux.cfg: content\n");
+    assert!(outcome.stderr.contains("is not what its recipe gives"), "{}", outcome.stderr);
 }

@@ -32,7 +32,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use self::read::{Compression, Entry, Segment, segments};
+pub use self::read::{Compression, Entry, Segment, is_initramfs, segments};
 use crate::tree::{Kind, Node, Tree, show};
 
 const MAGIC: &[u8] = b"070701";

@@ -16,6 +16,8 @@ Commands:
   add       Add Debian packages or built-in recipes to the distribution
   build     Build the distribution: distro.toml → out.iso
   cache     Show what the cache holds, or empty it
+  diff      Show how two images differ: packages, kernel, files, sizes
+  inspect   Show what is in an image, initramfs, SquashFS, package or lock
   keygen    Make a key pair that signs images
   lint      Check the root for what should not be in an image
   lock      Resolve recipes to exact packages: writes packages/lock.toml
@@ -23,6 +25,7 @@ Commands:
   outdated  List locked packages that the suites have in newer versions
   remove    Take recipes out of the distribution
   run       Boot the distribution under QEMU, with its console in this terminal
+  verify    Build an image again from the recipe inside of it, and compare
   help      Print this message or the help of the given subcommand(s)
 
 Options:
@@ -230,4 +233,32 @@ fn the_cache_is_shown_and_emptied() {
     assert_eq!(run(dir.path(), &["cache", "--json", "--cache", "cache"]), (0, json.into(), String::new()));
     assert_eq!(run(dir.path(), &["cache", "clean", "--all", "--cache", "cache"]).0, 0);
     assert_eq!(names(&dir.path().join("cache")), [""; 0]);
+}
+
+#[test]
+fn inspects_and_compares_locks() {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packages/lock.toml");
+    let dir = TempDir::new().unwrap();
+    let (status, stdout, stderr) = run(dir.path(), &["inspect", lock, "--json"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&json["format"], &json["parts"][0]["name"]), (&"lock".into(), &"lock".into()));
+    assert_eq!(run(dir.path(), &["diff", lock, lock]), (0, "identical\n".into(), String::new()));
+    let text = fs::read_to_string(lock).unwrap();
+    let line = text.lines().find(|line| line.starts_with("version = ")).unwrap();
+    write(dir.path(), "new.toml", &text.replacen(line, "version = \"9:9\"", 1));
+    let old = line.split('"').nth(1).unwrap();
+    let (_, stdout, _) = run(dir.path(), &["diff", lock, "new.toml"]);
+    assert!(stdout.starts_with(&format!("packages:\n  ~ aardvark-dns {old} → 9:9\n")), "{stdout}");
+}
+
+#[test]
+fn unknown_files_are_named() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), "x", "text");
+    fails(&dir, &["inspect", "x"], 1, "error: x: its format is not known\n");
+    fails(&dir, &["inspect", "none"], 1, "error: reading none\n  caused by: No such file or directory (os error 2)\n");
+    fails(&dir, &["verify", "x"], 1, "error: verifying x\n  caused by: its format is not known\n");
+    let stderr = "error: comparing x with x\n  caused by: the format of the first file is not known\n";
+    fails(&dir, &["diff", "x", "x"], 1, stderr);
 }

@@ -1,4 +1,4 @@
-//! Reader of an initramfs: segments, each one newc archive, plain or compressed with zstd. It follows Linux'
+//! Reader of an initramfs: segments, each one newc archive, plain or compressed by zstd, gzip or xz. It follows Linux'
 //! `unpack_to_rootfs` (`init/initramfs.c`), but refuses what that skips in silence.
 
 use std::io::Read;
@@ -10,8 +10,14 @@ use super::{HEADER_BYTES, MAGIC, PATH_MAX, TRAILER, TYPE_BLOCK, TYPE_CHAR, TYPE_
 use crate::tree::{Kind, show};
 use crate::view::View;
 
-/// First bytes of a zstd frame (RFC 8878, 3.1.1).
-const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// First bytes of compressed data: RFC 8878 3.1.1, RFC 1952 2.3.1, "The .xz File Format" 2.1.1.1.
+const COMPRESSED: [(&[u8], Compression); 3] = [
+    (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
+    (&[0x1f, 0x8b], Compression::Gzip),
+    (b"\xfd7zXZ\0", Compression::Xz),
+];
+/// xz's dictionary may have 64 MiB (preset 9); the kernel's own reader takes less.
+const XZ_MEMORY_BYTES: u64 = 80 << 20;
 
 /// How a segment is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +26,53 @@ pub enum Compression {
     None,
     /// One zstd frame.
     Zstd,
+    /// One gzip member.
+    Gzip,
+    /// One xz stream.
+    Xz,
+}
+
+impl Compression {
+    /// The algorithm's name; `none` if there is none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+        }
+    }
+
+    fn of(bytes: &[u8]) -> Option<Self> {
+        COMPRESSED.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, compression)| *compression)
+    }
+}
+
+/// Whether a file begins as an initramfs does: with an archive, compressed or not.
+pub fn is_initramfs(bytes: &[u8]) -> bool {
+    match Compression::of(bytes) {
+        None => bytes.starts_with(MAGIC),
+        Some(compression) => unpack_start(bytes, compression).is_ok_and(|start| start == *MAGIC),
+    }
+}
+
+fn unpack_start(mut bytes: &[u8], compression: Compression) -> Result<[u8; MAGIC.len()]> {
+    let mut start = [0; MAGIC.len()];
+    decoder(&mut bytes, compression)?.read_exact(&mut start)?;
+    Ok(start)
+}
+
+/// Unpacks one frame, member or stream; what follows it stays in `stored`.
+fn decoder<'a>(stored: &'a mut &[u8], compression: Compression) -> Result<Box<dyn Read + 'a>> {
+    Ok(match compression {
+        Compression::None => Box::new(stored),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(stored)?.single_frame()),
+        Compression::Gzip => Box::new(flate2::bufread::GzDecoder::new(stored)),
+        Compression::Xz => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_BYTES, 0).context("setting up xz")?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(stored, stream))
+        }
+    })
 }
 
 /// One archive of an initramfs.
@@ -72,32 +125,34 @@ pub fn segments(bytes: &Bytes, max_unpacked_bytes: u64) -> Result<Vec<Segment>> 
         if rest.is_empty() {
             return Ok(segments);
         }
-        let segment = if rest.starts_with(ZSTD_MAGIC) {
+        let segment = if let Some(compression) = Compression::of(rest) {
+            let what = || format!("{} segment at byte {offset}", compression.name());
             let (unpacked, stored_bytes) =
-                unpack_frame(rest, left).with_context(|| format!("unpacking zstd segment at byte {offset}"))?;
+                unpack_frame(rest, compression, left).with_context(|| format!("unpacking {}", what()))?;
             left -= unpacked.len() as u64;
-            let entries =
-                whole(&unpacked).with_context(|| format!("reading what zstd segment at byte {offset} unpacks to"))?;
-            Segment { offset, stored_bytes, compression: Compression::Zstd, entries }
+            let entries = whole(&unpacked).with_context(|| format!("reading what {} unpacks to", what()))?;
+            Segment { offset, stored_bytes, compression, entries }
         } else if rest.starts_with(b"0") {
             ensure!(offset % 4 == 0, "cpio segment at byte {offset}: expected a multiple of 4");
             let (entries, end) = archive(bytes, offset)?;
             Segment { offset, stored_bytes: end - offset, compression: Compression::None, entries }
         } else {
             let start = &rest[..rest.len().min(6)];
-            bail!("segment at byte {offset}: expected a cpio archive or zstd, found \"{}\"", start.escape_ascii());
+            bail!(
+                "segment at byte {offset}: expected a cpio archive, zstd, gzip or xz, found \"{}\"",
+                start.escape_ascii()
+            );
         };
         offset += segment.stored_bytes;
         segments.push(segment);
     }
 }
 
-/// Unpacks one zstd frame; gives back what it holds and its stored size.
-fn unpack_frame(stored: &[u8], max_bytes: u64) -> Result<(Bytes, usize)> {
+/// Unpacks a segment; gives back what it holds and its stored size.
+fn unpack_frame(stored: &[u8], compression: Compression, max_bytes: u64) -> Result<(Bytes, usize)> {
     let mut rest = stored;
     let mut unpacked = Vec::new();
-    let decoder = zstd::Decoder::with_buffer(&mut rest)?.single_frame();
-    decoder.take(max_bytes.saturating_add(1)).read_to_end(&mut unpacked)?;
+    decoder(&mut rest, compression)?.take(max_bytes.saturating_add(1)).read_to_end(&mut unpacked)?;
     ensure!(unpacked.len() as u64 <= max_bytes, "it holds more than {max_bytes} bytes");
     Ok((unpacked.into(), stored.len() - rest.len()))
 }

@@ -145,6 +145,33 @@ fn segments_follow_each_other() {
 }
 
 #[test]
+fn foreign_compression_is_read() {
+    let archive = written(&sample());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.cpio");
+    let path = path.to_str().unwrap();
+    for (program, suffix, compression) in
+        [("gzip", "gz", Compression::Gzip), ("xz", "xz", Compression::Xz), ("zstd", "zst", Compression::Zstd)]
+    {
+        std::fs::write(path, &archive).unwrap();
+        crate::foreign::run(program, &["-kf", path], None);
+        let packed = std::fs::read(format!("{path}.{suffix}")).unwrap();
+        assert!(is_initramfs(&packed));
+        // A segment that is not compressed starts at a multiple of 4.
+        let mut image = packed.clone();
+        pad_segment(&mut image);
+        image.extend_from_slice(&archive);
+        let image = Bytes::from(image);
+        let found = segments(&image, 1 << 20).unwrap();
+        let shape: Vec<_> = found.iter().map(|segment| (segment.compression, segment.stored_bytes)).collect();
+        assert_eq!(shape[0], (compression, packed.len()));
+        assert_eq!((found[0].entries.len(), found[1].entries.len()), (sample().len(), sample().len()));
+    }
+    assert!(is_initramfs(&archive) && !is_initramfs(b"\x1f\x8b\x08junk") && !is_initramfs(b""));
+    assert!(!is_initramfs(&zstd::encode_all(&b"other text"[..], 1).unwrap()));
+}
+
+#[test]
 fn refuses_what_linux_would_lose() {
     let mut xattrs = file(b"");
     xattrs.xattrs = BTreeMap::from([(b"security.capability".to_vec(), vec![1])]);
@@ -179,7 +206,7 @@ fn corrupt_archives_are_errors() {
     let good = writer.finish().unwrap();
     let cases: [(usize, &[u8], &str); 6] = [
         (5, b"2", "reading magic of a cpio header at byte 0: expected \"070701\", found \"070702\""),
-        (0, b"x", "segment at byte 0: expected a cpio archive or zstd, found \"x70701\""),
+        (0, b"x", "segment at byte 0: expected a cpio archive, zstd, gzip or xz, found \"x70701\""),
         (54, b"+0000003", "number in a cpio header at byte 54: expected 8 hexadecimal digits, found \"+0000003\""),
         (54, b"FFFFFFFF", "reading content of cpio entry /a at byte 112: expected 4294967295 bytes, found 400"),
         (94, b"00000000", "name size at byte 94: 0"),
@@ -192,5 +219,5 @@ fn corrupt_archives_are_errors() {
     }
     let mut behind = good.clone();
     behind.extend(b"junk");
-    assert_eq!(read_error(behind), "segment at byte 512: expected a cpio archive or zstd, found \"junk\"");
+    assert_eq!(read_error(behind), "segment at byte 512: expected a cpio archive, zstd, gzip or xz, found \"junk\"");
 }

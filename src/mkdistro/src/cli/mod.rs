@@ -3,7 +3,9 @@
 mod add;
 mod build;
 mod cache;
+mod diff;
 pub mod error;
+mod inspect;
 mod kernel;
 mod keygen;
 mod lint;
@@ -15,6 +17,7 @@ pub mod progress;
 mod project;
 mod remove;
 mod run;
+mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -49,6 +52,8 @@ enum Command {
     Add(add::Add),
     Build(build::Build),
     Cache(cache::Cache),
+    Diff(diff::Diff),
+    Inspect(inspect::Inspect),
     Kernel(kernel::Kernel),
     Keygen(keygen::Keygen),
     Lint(lint::Lint),
@@ -57,6 +62,7 @@ enum Command {
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
     Run(run::Run),
+    Verify(verify::Verify),
 }
 
 /// Writes a line of data to stdout. Unlike `println!` it does not panic when nobody reads it any more.
@@ -78,6 +84,8 @@ pub fn main() -> ExitCode {
         Command::Add(add) => add.execute(&progress),
         Command::Build(build) => build.execute(&progress),
         Command::Cache(cache) => cache.execute(),
+        Command::Diff(diff) => diff.execute(),
+        Command::Inspect(inspect) => inspect.execute(&progress),
         Command::Kernel(kernel) => kernel.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),
         Command::Lint(lint) => lint.execute(&progress),
@@ -86,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
         Command::Run(run) => run.execute(&progress),
+        Command::Verify(verify) => verify.execute(&progress),
     };
     match result {
         Ok(code) => code,

@@ -19,6 +19,13 @@ pub(super) struct ProjectArguments {
     /// The folder with distro.toml
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub(super) project: PathBuf,
+    #[command(flatten)]
+    sources: SourceArguments,
+}
+
+/// Where packages come from.
+#[derive(Debug, Args)]
+pub(super) struct SourceArguments {
     /// A mirror's base URL, asked before those of distro.toml; may be repeated
     #[arg(long, value_name = "URL")]
     mirror: Vec<String>,
@@ -76,6 +83,13 @@ impl ProjectArguments {
     }
 
     /// What fetches for this project. `offline`: from the cache alone.
+    pub(super) fn fetcher(&self, checked: &Checked, offline: bool) -> Result<Fetcher> {
+        self.sources.fetcher(checked, offline)
+    }
+}
+
+impl SourceArguments {
+    /// As [`ProjectArguments::fetcher`].
     pub(super) fn fetcher(&self, checked: &Checked, offline: bool) -> Result<Fetcher> {
         let mut sources = checked.distro.sources.clone();
         for list in [&mut sources.mirrors, &mut sources.security_mirrors] {

@@ -5,7 +5,7 @@ mod iso;
 mod isolinux;
 mod output;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fs::File;
 use std::io::Write;

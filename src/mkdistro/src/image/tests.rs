@@ -15,7 +15,7 @@ use crate::root::{self, RootTree};
 const MTIME: u32 = 1_700_000_000;
 
 /// Runs a program that the test set-up installs; its stdout.
-pub(super) fn foreign(program: &str, args: &[&str], stdin: Option<&Path>) -> String {
+pub(crate) fn foreign(program: &str, args: &[&str], stdin: Option<&Path>) -> String {
     let stdin = stdin.map_or(Stdio::null(), |path| File::open(path).unwrap().into());
     let mut command = Command::new(program);
     command.args(args).stdin(stdin).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
