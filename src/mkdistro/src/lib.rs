@@ -16,3 +16,4 @@ mod nearest;
 pub mod problem;
 pub mod progress;
 pub mod root;
+pub mod sbom;

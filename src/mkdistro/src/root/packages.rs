@@ -13,6 +13,7 @@ use crate::fetch::Fetched;
 use crate::image;
 use crate::kernel;
 use crate::lock::LockedPackage;
+use crate::sbom::copyright;
 
 /// The trees of the packages, reduced to what was asked for and what could be a shared library.
 pub struct Packages {
@@ -38,7 +39,10 @@ impl Packages {
                 let origin: Arc<str> = Arc::from(package.name.as_str());
                 let is_kernel = package.name == fetched.locked.lock.kernel;
                 let keep = |path: &[u8]| {
-                    (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(to_path(path))
+                    (is_kernel && kernel::is_wanted(path))
+                        || is_library(path)
+                        || copyright::is_wanted(path)
+                        || wanted.is_match(to_path(path))
                 };
                 let opened = deb::open(file, &origin, &keep)?;
                 Ok((package.name.clone(), opened.tree))
