@@ -3,6 +3,8 @@
 //! A nested cargo with its own target folder: cargo has no stable way to depend on another package's binary for another
 //! profile. Paths are mapped away, so that the same sources give the same bytes in any folder.
 
+mod build_crates;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +18,10 @@ fn main() {
     for source in ["src/init", "src/distroctl", "src/contract", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
+    for source in ["build.rs", "build_crates.rs", "Cargo.toml", "../formats/Cargo.toml", "../vm/Cargo.toml"] {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    build_crates::write(&workspace, TARGET, &out_dir.join("crates.txt"));
 
     // Beside the profiles' folders (target/PROFILE/build/PACKAGE-HASH/out), so that all of them share one build.
     let target_dir = out_dir.ancestors().nth(4).unwrap_or(&out_dir).join("guest");

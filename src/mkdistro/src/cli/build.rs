@@ -12,12 +12,12 @@ use super::project::ProjectArguments;
 use crate::archive::date;
 use crate::image::{self, megabytes};
 use crate::progress::Progress;
-use crate::{fetch, lock, root};
+use crate::{fetch, lock, root, sbom};
 
 /// Build the distribution: distro.toml → out.iso
 ///
 /// Reads distro.toml, packages/, kernel-config/ and overlay/, fetches what packages/lock.toml names and is not in the
-/// cache, and writes a bootable ISO. The same input gives the same bytes.
+/// cache, and writes a bootable ISO, with its bills of materials beside it. The same input gives the same bytes.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  mkdistro build\n  mkdistro build --output /tmp/box.iso --offline")]
 pub(super) struct Build {
@@ -29,6 +29,9 @@ pub(super) struct Build {
     /// Use the cache alone
     #[arg(long)]
     offline: bool,
+    /// Write no bills of materials beside the ISO (FILE.spdx.json, FILE.cdx.json); it still holds them
+    #[arg(long)]
+    no_sbom: bool,
 }
 
 impl Build {
@@ -41,8 +44,13 @@ impl Build {
         image::check_output(&self.output)?;
         let fetcher = self.project.fetcher(&locked.checked, self.offline)?;
         let fetched = fetch::fetch(locked, &fetcher, progress)?;
-        let root = root::assemble(&fetched, progress)?;
+        let mut root = root::assemble(&fetched, progress)?;
+        let medium = image::medium(&fetched.locked.checked, &root)?;
+        let bills = sbom::embed(&sbom::Inventory::take(&fetched, &root, &medium, mtime)?, &mut root)?;
         let image = image::write_iso(&fetched.locked.checked, &root, &self.output, mtime, progress)?;
+        if !self.no_sbom {
+            sbom::write_beside(&self.output, &bills)?;
+        }
         let parts: Vec<String> =
             image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();
         progress.say(&format!(
@@ -58,7 +66,7 @@ impl Build {
 
 /// The time of every file in the image: `SOURCE_DATE_EPOCH` if it is set (reproducible-builds.org specification),
 /// else the newest date of the locked suites, so that it moves with the content and never with the clock.
-fn image_time(source_date_epoch: Option<OsString>, lock: &lock::Lock) -> Result<u32> {
+pub(super) fn image_time(source_date_epoch: Option<OsString>, lock: &lock::Lock) -> Result<u32> {
     if let Some(text) = source_date_epoch {
         let seconds = text.to_str().and_then(|text| text.parse().ok());
         return seconds.with_context(|| {

@@ -2,10 +2,13 @@
 
 mod build;
 pub mod error;
+mod licenses;
 mod lock;
 pub mod progress;
 mod project;
 mod run;
+mod sbom;
+mod stock;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -37,8 +40,10 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Licenses(licenses::Licenses),
     Lock(lock::Lock),
     Run(run::Run),
+    Sbom(sbom::Sbom),
 }
 
 /// Writes a line of data to stdout. Unlike `println!` it does not panic when nobody reads it any more.
@@ -57,8 +62,10 @@ pub fn main() -> ExitCode {
     let progress = progress::Reporter::stderr(verbosity);
     let result = match &arguments.command {
         Command::Build(build) => build.execute(&progress),
+        Command::Licenses(licenses) => licenses.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::Run(run) => run.execute(),
+        Command::Sbom(sbom) => sbom.execute(&progress),
     };
     match result {
         Ok(code) => code,

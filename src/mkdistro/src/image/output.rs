@@ -1,7 +1,7 @@
 //! Output files: written under a temporary name beside the target, renamed when complete.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result};
@@ -56,6 +56,16 @@ pub fn check(target: &Path) -> Result<()> {
     }
     fs::metadata(folder_of(target)).map_err(|error| explain(error.into(), target))?;
     unnamed(target).map(drop)
+}
+
+/// Writes a small file, which appears only when it is complete.
+///
+/// # Errors
+/// Class `Output`.
+pub fn write_file(target: &Path, content: &[u8]) -> Result<()> {
+    let part = Part::create(target)?;
+    part.file().write_all(content).map_err(|error| explain(error.into(), target))?;
+    part.publish().map(drop)
 }
 
 /// A file without a name in the folder of `target`.

@@ -37,6 +37,8 @@ pub struct KernelFiles {
     pub release: String,
     /// The bootable kernel.
     pub vmlinuz: Bytes,
+    /// The package that the kernel comes from.
+    pub origin: Arc<str>,
     /// Its configuration.
     pub config: String,
     /// The modules, by path.
@@ -55,7 +57,7 @@ pub fn is_wanted(path: &[u8]) -> bool {
 /// Takes a kernel out of the tree of its package: checks the project's fragments against its configuration and selects
 /// the modules of fragments, distro.toml, recipes and the initramfs. Reports everything that is missing at once.
 pub fn select(checked: &Checked, package: &Tree) -> Result<KernelFiles> {
-    let (release, vmlinuz) = find_kernel(package)?;
+    let (release, vmlinuz, origin) = find_kernel(package)?;
     let config = text(package, &format!("boot/config-{release}"))?;
     let index = Index::new(package, &release)?;
 
@@ -85,17 +87,17 @@ pub fn select(checked: &Checked, package: &Tree) -> Result<KernelFiles> {
         .into_iter()
         .map(|module| (module.file_name().to_owned(), module.content.clone()))
         .collect();
-    Ok(KernelFiles { release, vmlinuz, config, modules, tree, boot })
+    Ok(KernelFiles { release, vmlinuz, origin, config, modules, tree, boot })
 }
 
-fn find_kernel(package: &Tree) -> Result<(String, Bytes)> {
-    let kernels: Vec<(String, &Bytes)> = package
+fn find_kernel(package: &Tree) -> Result<(String, Bytes, Arc<str>)> {
+    let kernels: Vec<(String, &Bytes, &Arc<str>)> = package
         .children(b"boot")
-        .filter_map(|(name, node)| Some((name.strip_prefix(b"vmlinuz-")?, node.content()?)))
-        .map(|(release, content)| (String::from_utf8_lossy(release).into_owned(), content))
+        .filter_map(|(name, node)| Some((name.strip_prefix(b"vmlinuz-")?, node.content()?, &node.origin)))
+        .map(|(release, content, origin)| (String::from_utf8_lossy(release).into_owned(), content, origin))
         .collect();
     match kernels.as_slice() {
-        [(release, content)] => Ok((release.clone(), (*content).clone())),
+        [(release, content, origin)] => Ok((release.clone(), (*content).clone(), Arc::clone(origin))),
         _ => {
             bail!("looking for the kernel: expected one /boot/vmlinuz-RELEASE in its package, found {}", kernels.len())
         }

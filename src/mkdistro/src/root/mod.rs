@@ -42,6 +42,8 @@ pub struct RootTree {
     pub kernel: KernelFiles,
     /// The opened packages, for what the image takes from them (boot loader).
     pub packages: Packages,
+    /// Further files for the medium, beside kernel and initramfs.
+    pub beside: Tree,
 }
 
 /// Assembles the root of a fetched project.
@@ -77,7 +79,7 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     let wanted_by = add_libraries(&mut tree, checked, &packages)?;
     reasons.note(&tree, |path| wanted_by.get(path).cloned().map_or(Reason::Builder, Reason::Library));
     task.finish(&format!("{} entries", tree.len()));
-    Ok(RootTree { tree, reasons, kernel, packages })
+    Ok(RootTree { tree, reasons, kernel, packages, beside: Tree::new() })
 }
 
 /// Puts every entry of `other` into `tree`; folders that exist stay as they are.

@@ -125,7 +125,7 @@ fn prose(text: &str, source: &str) -> Copyright {
         license.add_spdx(if words.contains("neither the name") { "BSD-3-Clause" } else { "BSD-2-Clause" });
     }
     let mut texts = BTreeMap::new();
-    if license.all_of.is_empty() {
+    if license.all_of.is_empty() && !words.is_empty() {
         let reference = license::reference(source, "copyright");
         license.add_spdx(&reference);
         license.references.insert((reference.clone(), "copyright".to_owned()));
@@ -188,12 +188,12 @@ mod tests {
             ),
             ("Redistribution and use in source\nand binary forms, ... Neither the name of", "BSD-3-Clause"),
             ("All yours.", "LicenseRef-toy-copyright"),
-            ("", "LicenseRef-toy-copyright"),
         ] {
             let copyright = read(text, "toy");
             assert_eq!(copyright.license.expression().unwrap(), expected, "{text}");
             assert!(copyright.guessed);
         }
+        assert_eq!(read(" \n", "toy").license.expression(), None);
         assert_eq!(read("All\n yours.\n", "toy").texts["LicenseRef-toy-copyright"], "All\n yours.");
     }
 

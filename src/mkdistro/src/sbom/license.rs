@@ -181,6 +181,11 @@ pub(super) fn reference(source: &str, name: &str) -> String {
     format!("LicenseRef-{source}-{name}").chars().map(allowed).collect()
 }
 
+/// What stands for a text that the copyright file does not have.
+pub(super) fn where_to_look(source: &str, name: &str) -> String {
+    format!("See \"{name}\" in the copyright file of Debian's source package {source}.")
+}
+
 fn split_at<'a, 'b>(words: &'a [&'b str], operator: &str, after_comma: bool) -> Vec<&'a [&'b str]> {
     let mut parts = Vec::new();
     let mut begin = 0;
