@@ -17,3 +17,4 @@ pub mod problem;
 pub mod progress;
 pub mod root;
 pub mod sbom;
+pub mod sources;

@@ -13,10 +13,13 @@ Builds bootable, RAM-resident micro Linux distributions that run containers
 Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
-  build  Build the distribution: distro.toml → out.iso
-  lock   Resolve recipes to exact packages: writes packages/lock.toml
-  run    Boot an ISO under QEMU, with its console in this terminal
-  help   Print this message or the help of the given subcommand(s)
+  build     Build the distribution: distro.toml → out.iso
+  licenses  List the licences of what is in the image
+  lock      Resolve recipes to exact packages: writes packages/lock.toml
+  run       Boot an ISO under QEMU, with its console in this terminal
+  sbom      Write the bill of materials: every file, its package and licence
+  sources   Fetch the exact sources of what is in the image
+  help      Print this message or the help of the given subcommand(s)
 
 Options:
   -q, --quiet    Print warnings and errors only
@@ -128,7 +131,9 @@ fn outside_of_a_project() {
     let stderr = "error: the project has 2 problems\n\
                   distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project\n\
                   packages: missing folder\n";
-    for arguments in [&["build"][..], &["build", "--quiet"], &["lock"], &["lock", "--check"], &["build", "-v"]] {
+    for arguments in
+        [&["build"][..], &["build", "--quiet"], &["lock"], &["lock", "--check"], &["sbom"], &["licenses"], &["sources"]]
+    {
         fails(&dir, arguments, 3, stderr);
     }
     fails(&dir, &["build", "--project", "no/where"], 3, stderr);

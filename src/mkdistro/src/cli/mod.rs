@@ -8,6 +8,7 @@ pub mod progress;
 mod project;
 mod run;
 mod sbom;
+mod sources;
 mod stock;
 
 use std::fmt::Display;
@@ -44,6 +45,7 @@ enum Command {
     Lock(lock::Lock),
     Run(run::Run),
     Sbom(sbom::Sbom),
+    Sources(sources::Sources),
 }
 
 /// Writes a line of data to stdout. Unlike `println!` it does not panic when nobody reads it any more.
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Lock(lock) => lock.execute(&progress),
         Command::Run(run) => run.execute(),
         Command::Sbom(sbom) => sbom.execute(&progress),
+        Command::Sources(sources) => sources.execute(&progress),
     };
     match result {
         Ok(code) => code,

@@ -18,6 +18,7 @@ use crate::problem::{Class, Problem};
 
 pub use request::Request;
 pub use resolve::resolve;
+pub(crate) use resolve::{Freshness, index, read_keyring, release};
 
 /// Where the lock is, relative to the project.
 pub const PATH: &str = "packages/lock.toml";
