@@ -111,7 +111,7 @@ fn repository() -> PathBuf {
 }
 
 /// The release build, which `cargo xtask test` makes first.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
     let program = target.join("release/mkdistro");
     assert!(program.exists(), "{} does not exist\nhint: run \"cargo xtask test\"", program.display());

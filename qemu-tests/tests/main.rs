@@ -7,4 +7,5 @@ mod containers;
 mod data_disk;
 mod foreign_disks;
 mod output;
+mod sbom;
 mod shutdown;

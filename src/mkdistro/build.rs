@@ -4,6 +4,8 @@
 //! The programs are built by a nested cargo with its own target folder: cargo has no stable way to depend on
 //! another package's binary for another profile. Paths are mapped away, so that the same sources give the same bytes in any folder.
 
+mod build_crates;
+
 use std::env;
 use std::fmt::Write;
 use std::fs;
@@ -19,6 +21,10 @@ fn main() {
     for source in ["src/init", "src/distroctl", "src/contract", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
+    for source in ["build.rs", "build_crates.rs", "Cargo.toml", "../formats/Cargo.toml", "../vm/Cargo.toml"] {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    build_crates::write(&workspace, TARGET, &out_dir.join("crates.txt"));
 
     embed(&workspace, &out_dir.join("builtin.rs"));
 

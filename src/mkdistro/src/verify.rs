@@ -11,7 +11,7 @@ use crate::inspect::{self, Layer, Parts};
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
 use crate::root::embedded::BuildSettings;
-use crate::{config, fetch, image, lock, root};
+use crate::{config, fetch, image, lock, make};
 
 /// What an image was built from.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ impl Recipe {
         let lock = lock::Lock::read(self.project.path())?;
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
         let fetched = fetch::fetch(locked, fetcher, progress)?;
-        let root = root::assemble(&fetched, progress)?;
-        image::write_iso(&fetched.locked.checked, &root, output, self.mtime, progress)
+        let made = make::make(fetched, self.mtime, progress)?;
+        image::write_iso(&made.checked, &made.root, output, self.mtime, progress)
     }
 }
 

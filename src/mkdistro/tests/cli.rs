@@ -19,12 +19,15 @@ Commands:
   diff      Show how two images differ: packages, kernel, files, sizes
   inspect   Show what is in an image, initramfs, SquashFS, package or lock
   keygen    Make a key pair that signs images
+  licenses  List the licences of what is in the image
   lint      Check the root for what should not be in an image
   lock      Resolve recipes to exact packages: writes packages/lock.toml
   new       Start a project in a new folder
   outdated  List locked packages that the suites have in newer versions
   remove    Take recipes out of the distribution
   run       Boot the distribution under QEMU, with its console in this terminal
+  sbom      Write the bill of materials: every file, its package and licence
+  sources   Fetch the exact sources of what is in the image
   verify    Build an image again from the recipe inside of it, and compare
   help      Print this message or the help of the given subcommand(s)
 
@@ -166,7 +169,16 @@ fn outside_of_a_project() {
     let dir = TempDir::new().unwrap();
     let stderr = "error: the project has a problem\n\
                   distro.toml: missing file\n  hint: run it in a project's folder, or name that folder with --project\n";
-    for arguments in [&["build"][..], &["build", "--quiet"], &["lock"], &["lock", "--check"], &["build", "-v"]] {
+    for arguments in [
+        &["build"][..],
+        &["build", "--quiet"],
+        &["build", "-v"],
+        &["lock"],
+        &["lock", "--check"],
+        &["sbom"],
+        &["licenses"],
+        &["sources"],
+    ] {
         fails(&dir, arguments, 3, stderr);
     }
     fails(&dir, &["build", "--project", "no/where"], 3, stderr);

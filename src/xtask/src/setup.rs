@@ -29,12 +29,38 @@ const PACKAGES: [&str; 20] = [
     "gpgv",
     "minisign",
     "coreutils",
+    "python3-venv",
 ];
+
+/// Python programs that are not in Debian, or too old there: the validators of bills of materials.
+const VALIDATORS: [&str; 3] = ["cyclonedx-python-lib==11.12.0", "jsonschema==4.26.0", "spdx-tools==0.8.5"];
 
 const BACKPORTS_FILE: &str = "/etc/apt/sources.list.d/mkdistro-xtask.sources";
 
 /// Installs what is missing; false if that failed.
 pub(crate) fn setup() -> Result<bool> {
+    Ok(packages()? && validators()?)
+}
+
+/// [`VALIDATORS`] in a Python environment below the target folder, where tests look for it.
+fn validators() -> Result<bool> {
+    let folder = target().join("validators");
+    let stamp = folder.join("installed");
+    let wanted = VALIDATORS.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(true);
+    }
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
+    let done = succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?
+        && succeeds(Command::new(folder.join("bin/python")).args(pip).args(VALIDATORS))?;
+    if done {
+        std::fs::write(&stamp, wanted).map_err(|error| format!("writing {}: {error}", stamp.display()))?;
+    }
+    Ok(done)
+}
+
+/// Debian's [`PACKAGES`].
+fn packages() -> Result<bool> {
     let missing = missing()?;
     if missing.is_empty() {
         println!("setup: everything is installed");

@@ -13,6 +13,7 @@ mod plain_proxy;
 pub mod proxy;
 pub mod relation;
 pub mod release;
+pub mod sources;
 pub mod version;
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use crate::problem::{Class, Problem};
 /// Debian's largest is 0.3 MB.
 pub const MAX_SIZE_BYTES: u64 = 16 << 20;
 
+/// The indices that are used.
+const INDICES: [&str; 2] = ["/binary-amd64/Packages", "/source/Sources"];
+
 /// What a Release file says, as far as packages are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
@@ -27,7 +30,7 @@ pub struct Release {
     pub by_hash: bool,
     /// `Components`.
     pub components: Vec<String>,
-    /// Package indices: path below the suite's folder → size and sha256 in hex.
+    /// Package and source indices: path below the suite's folder → size and sha256 in hex.
     pub indices: BTreeMap<String, (u64, String)>,
 }
 
@@ -144,7 +147,7 @@ impl Release {
         let mut field = "";
         for line in text.lines() {
             if line.starts_with([' ', '\t']) {
-                if field == "SHA256" && line.contains("/binary-amd64/Packages") {
+                if field == "SHA256" && INDICES.iter().any(|index| line.contains(index)) {
                     let (path, entry) = parse_hash(line).ok_or_else(|| format!("malformed hash line {line:?}"))?;
                     indices.insert(path.to_owned(), entry);
                 }

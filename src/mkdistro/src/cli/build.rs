@@ -9,7 +9,9 @@ use clap::Args;
 use super::making::{MakingArguments, finish};
 use super::{error, print_line};
 use crate::image::{self, megabytes};
+use crate::make::Made;
 use crate::progress::Progress;
+use crate::sbom;
 use crate::sums;
 use crate::sums::minisign::SecretKey;
 use crate::timeline::Recorder;
@@ -18,8 +20,9 @@ use crate::watch::Watcher;
 /// Build the distribution: distro.toml → out.iso
 ///
 /// Reads distro.toml, packages/, kernel-config/ and overlay/, fetches what packages/lock.toml names and is not in the
-/// cache, and writes a bootable ISO. The same input gives the same bytes. A project without a lock is locked first. What
-/// earlier builds have compressed is taken from the cache; if nothing has changed, nothing is done.
+/// cache, and writes a bootable ISO, with its bills of materials and its line in SHA256SUMS beside it. The same input gives
+/// the same bytes. A project without a lock is locked first. What earlier builds have compressed is taken from the cache;
+/// if nothing has changed, nothing is done.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  mkdistro build\n  mkdistro build --fast --watch\n  \
                              mkdistro build --output /tmp/box.iso --offline")]
@@ -38,6 +41,9 @@ pub(super) struct Build {
     /// Tell where the time went: a table on stderr, or JSON in a file
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     timings: Option<Option<PathBuf>>,
+    /// Write no bills of materials beside the ISO (FILE.spdx.json, FILE.cdx.json); it still holds them
+    #[arg(long)]
+    no_sbom: bool,
 }
 
 impl Build {
@@ -75,7 +81,7 @@ impl Build {
         image::check_output(&self.output)?;
         let key = self.key.as_deref().map(SecretKey::load).transpose()?;
         let mtime = making.mtime;
-        let inputs = making.inputs("iso", &self.output);
+        let inputs = making.inputs(if self.no_sbom { "iso" } else { "iso and sbom" }, &self.output);
         let unchanged = inputs.as_ref().and_then(|inputs| inputs.unchanged());
         if let Some(iso) = unchanged.iter().flatten().next() {
             sums::publish(&self.output, &iso.sha256, key.as_ref(), mtime, progress)?;
@@ -83,10 +89,14 @@ impl Build {
             return print_line(format_args!("{}  {}", iso.sha256, self.output.display()));
         }
         let cache = making.cache().to_owned();
-        let (checked, root) = making.root(progress)?;
+        let Made { checked, root, bills } = making.make(progress)?;
         let image = image::write_iso(&checked, &root, &self.output, mtime, progress)?;
+        let mut outputs = vec![(image.path.clone(), image.sha256.clone())];
+        if !self.no_sbom {
+            outputs.extend(sbom::write_beside(&self.output, &bills)?);
+        }
         sums::publish(&image.path, &image.sha256, key.as_ref(), mtime, progress)?;
-        finish(&cache, inputs.as_ref(), &[(image.path.clone(), image.sha256.clone())]);
+        finish(&cache, inputs.as_ref(), &outputs);
         let parts: Vec<String> =
             image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();
         progress.say(&format!(

@@ -13,9 +13,9 @@ use crate::cache::sweep;
 use crate::cache::unchanged::{Inputs, Output};
 use crate::fetch::{self, Fetcher};
 use crate::lock::{self, Locked};
+use crate::make::{self, Made};
 use crate::progress::Progress;
-use crate::root::{self, RootTree};
-use crate::{config, image, lint};
+use crate::{config, image};
 
 /// Compression of `--fast`: half a second for the default root, which gets a fifth larger.
 const FAST: &str = "zstd:3";
@@ -87,12 +87,10 @@ impl Making {
         Inputs::take(self.cache(), self.checked(), output, settings)
     }
 
-    /// Fetches, assembles and checks.
-    pub(super) fn root(self, progress: &dyn Progress) -> Result<(config::Checked, RootTree)> {
+    /// Fetches and makes.
+    pub(super) fn make(self, progress: &dyn Progress) -> Result<Made> {
         let fetched = fetch::fetch(self.locked, &self.fetcher, progress)?;
-        let root = root::assemble(&fetched, progress)?;
-        lint::gate(&fetched.locked.checked, &root.tree, progress)?;
-        Ok((fetched.locked.checked, root))
+        make::make(fetched, self.mtime, progress)
     }
 }
 
@@ -107,7 +105,7 @@ pub(super) fn finish(cache: &Path, inputs: Option<&Inputs>, outputs: &[(PathBuf,
 
 /// The time of every file in the image: `SOURCE_DATE_EPOCH` if it is set (reproducible-builds.org specification),
 /// else the newest date of the locked suites, so that it moves with the content and never with the clock.
-fn image_time(source_date_epoch: Option<OsString>, lock: &lock::Lock) -> Result<u32> {
+pub(super) fn image_time(source_date_epoch: Option<OsString>, lock: &lock::Lock) -> Result<u32> {
     if let Some(text) = source_date_epoch {
         let seconds = text.to_str().and_then(|text| text.parse().ok());
         return seconds.with_context(|| {

@@ -8,6 +8,7 @@ pub mod error;
 mod inspect;
 mod kernel;
 mod keygen;
+mod licenses;
 mod lint;
 mod lock;
 mod making;
@@ -17,6 +18,9 @@ pub mod progress;
 mod project;
 mod remove;
 mod run;
+mod sbom;
+mod sources;
+mod stock;
 mod verify;
 
 use std::fmt::Display;
@@ -56,12 +60,15 @@ enum Command {
     Inspect(inspect::Inspect),
     Kernel(kernel::Kernel),
     Keygen(keygen::Keygen),
+    Licenses(licenses::Licenses),
     Lint(lint::Lint),
     Lock(lock::Lock),
     New(new::New),
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
     Run(run::Run),
+    Sbom(sbom::Sbom),
+    Sources(sources::Sources),
     Verify(verify::Verify),
 }
 
@@ -88,12 +95,15 @@ pub fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect.execute(&progress),
         Command::Kernel(kernel) => kernel.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),
+        Command::Licenses(licenses) => licenses.execute(&progress),
         Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
         Command::Run(run) => run.execute(&progress),
+        Command::Sbom(sbom) => sbom.execute(&progress),
+        Command::Sources(sources) => sources.execute(&progress),
         Command::Verify(verify) => verify.execute(&progress),
     };
     match result {

@@ -14,6 +14,7 @@ use super::making::{MakingArguments, finish};
 use super::print_line;
 use crate::cache::unchanged::Inputs;
 use crate::image::{self, BootFiles};
+use crate::make::Made;
 use crate::progress::Progress;
 use crate::{bootchart, cache};
 
@@ -104,7 +105,7 @@ impl Run {
         let inputs = making.inputs("boot", &files.initramfs);
         if inputs.as_ref().and_then(Inputs::unchanged).is_none() {
             let (cache, mtime) = (making.cache().to_owned(), making.mtime);
-            let (checked, root) = making.root(progress)?;
+            let Made { checked, root, .. } = making.make(progress)?;
             files = image::write_boot_files(&checked, &root, &folder, mtime, progress)?;
             finish(&cache, inputs.as_ref(), &files.hashes()?);
         }

@@ -20,6 +20,8 @@ pub struct Control {
     pub source: String,
     /// Version of the source package.
     pub source_version: String,
+    /// Source packages of which parts are compiled in, with their versions: `Built-Using` and `Static-Built-Using`; sorted.
+    pub built_using: Vec<(String, String)>,
 }
 
 /// Reads `control` from an unpacked `control.tar`.
@@ -57,7 +59,21 @@ fn parse(text: &str) -> Result<Control> {
         Some((name, rest)) => (name.trim().to_owned(), rest.trim_end().trim_end_matches(')').to_owned()),
         None => (source, version.clone()),
     };
-    Ok(Control { package, version, architecture: needed("Architecture")?, source, source_version })
+    // "name (= version), …" in both.
+    let mut built_using: Vec<(String, String)> = ["Built-Using", "Static-Built-Using"]
+        .into_iter()
+        .filter_map(field)
+        .flat_map(|value| value.split(',').filter_map(exact).collect::<Vec<_>>())
+        .collect();
+    built_using.sort();
+    built_using.dedup();
+    Ok(Control { package, version, architecture: needed("Architecture")?, source, source_version, built_using })
+}
+
+/// Name and version of `name (= version)`.
+fn exact(relation: &str) -> Option<(String, String)> {
+    let (name, version) = relation.trim().strip_suffix(')')?.split_once('(')?;
+    Some((name.trim().to_owned(), version.trim().strip_prefix('=')?.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -67,6 +83,7 @@ mod tests {
     #[test]
     fn reads_fields() {
         let text = "Package: podman\nSource: libpod (5.4.2+ds1-2)\nVersion: 5.4.2+ds1-2+b2\nArchitecture: amd64\n\
+                    Static-Built-Using: golang-x (= 1:2), odd (>> 1)\nBuilt-Using: conmon (= 2.1.12-4), golang-x (= 1:2)\n\
                     Description: x\n Version: 9\n";
         let expected = Control {
             package: "podman".into(),
@@ -74,6 +91,7 @@ mod tests {
             architecture: "amd64".into(),
             source: "libpod".into(),
             source_version: "5.4.2+ds1-2".into(),
+            built_using: vec![("conmon".into(), "2.1.12-4".into()), ("golang-x".into(), "1:2".into())],
         };
         assert_eq!(parse(text).unwrap(), expected);
         let plain = parse("Package: a\nVersion: 1\nArchitecture: all\n").unwrap();

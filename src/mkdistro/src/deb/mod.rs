@@ -11,6 +11,7 @@ pub(crate) mod packed;
 pub(crate) mod tests;
 mod unpack;
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -27,6 +28,9 @@ pub(crate) use unpack::MERGED;
 const MAX_CONTROL_BYTES: u64 = 64 << 20;
 /// Upper bound of a `data.tar` after decompression; the largest of Debian are about 2 GB.
 const MAX_DATA_BYTES: u64 = 8 << 30;
+
+/// Where the content of the second member begins: magic (8), two headers (60 each) and `2.0\n`.
+const CONTROL_OFFSET: usize = 8 + 60 + 4 + 60;
 
 /// xz needs memory per thread, and packages are read in parallel anyway.
 const MAX_THREADS: usize = 8;
@@ -68,6 +72,25 @@ pub fn read(bytes: &Bytes, origin: &Arc<str>, keep: &dyn Fn(&[u8]) -> bool) -> R
     let decoder = || compression::decoder(&data.name, &data.content, MAX_DATA_BYTES, threads);
     let tree = unpack::tree(&decoder, origin, keep).with_context(|| format!("reading its {}", data.name))?;
     Ok(Package { control, tree })
+}
+
+/// Reads what the package file at `path` says about itself, and only as much of the file as that takes.
+pub fn control(path: &Path) -> Result<Control> {
+    let read = || -> Result<Control> {
+        let mut file = std::fs::File::open(path)?;
+        // The magic, the header and content of debian-binary, and the header of control.tar; see deb(5).
+        let mut bytes = vec![0; CONTROL_OFFSET];
+        file.read_exact(&mut bytes).context("reading its first members")?;
+        let size = std::str::from_utf8(&bytes[CONTROL_OFFSET - 12..CONTROL_OFFSET - 2]).ok();
+        let size: u64 = size.and_then(|size| size.trim_end().parse().ok()).context("the size of control.tar")?;
+        ensure!(size <= MAX_CONTROL_BYTES, "control.tar is {size} bytes long");
+        file.take(size + size % 2).read_to_end(&mut bytes).context("reading control.tar")?;
+        let members = ar::members(&Bytes::from(bytes))?;
+        let member = members.get(1).filter(|member| member.name.starts_with("control.tar"));
+        let member = member.context("expected control.tar as the second member")?;
+        control::read(compression::decoder(&member.name, &member.content, MAX_CONTROL_BYTES, 1)?)
+    };
+    read().with_context(|| format!("reading package {}", path.display()))
 }
 
 fn check_version(text: &[u8]) -> Result<()> {

@@ -43,26 +43,40 @@ pub(super) fn write(
         }],
     };
     let mut plan = iso9660::plan(&tree, &options).context("planning the ISO")?;
-    plan.make_hybrid(&isolinux::file(&root.packages, MBR_CODE)?, LOADER).context("making the ISO bootable from USB")?;
+    plan.make_hybrid(&isolinux::file(&root.packages, MBR_CODE)?.0, LOADER)
+        .context("making the ISO bootable from USB")?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     plan.write(&mut out).map_err(|error| output::explain(error, path))?;
     out.flush().map_err(|error| output::explain(error.into(), path))
 }
 
 fn content(checked: &Checked, root: &RootTree, initramfs: Bytes) -> Result<Tree> {
-    let mut tree = Tree::new();
-    let origin: Arc<str> = Arc::from("iso");
-    let mut put = |path: &str, content: Bytes| -> Result<()> {
-        let node = Node::new(Kind::File(content), 0o444, &origin);
-        tree.insert(path.as_bytes(), node).map_err(|reason| anyhow!("putting {path} into the ISO: {reason}"))?;
-        Ok(())
-    };
-    put("boot/vmlinuz", root.kernel.vmlinuz.clone())?;
-    put("boot/initrd.img", initramfs)?;
-    put("isolinux/isolinux.cfg", Bytes::from(isolinux::menu(checked)))?;
-    for source in BOOT_FILES.iter().filter(|source| **source != MBR_CODE) {
-        let name = source.rsplit('/').next().unwrap_or(source);
-        put(&format!("isolinux/{name}"), isolinux::file(&root.packages, source)?)?;
+    let mut tree = medium(checked, root)?;
+    put(&mut tree, "boot/initrd.img", initramfs, &Arc::from("iso"))?;
+    for (path, node) in root.beside.iter() {
+        if let Some(content) = node.content() {
+            put(&mut tree, &String::from_utf8_lossy(path), content.clone(), &node.origin)?;
+        }
     }
     Ok(tree)
+}
+
+/// The files of the ISO that are made of packages and the project: kernel, boot loader and its menu. A node's origin is the
+/// package it comes from.
+pub fn medium(checked: &Checked, root: &RootTree) -> Result<Tree> {
+    let mut tree = Tree::new();
+    put(&mut tree, "boot/vmlinuz", root.kernel.vmlinuz.clone(), &root.kernel.origin)?;
+    put(&mut tree, "isolinux/isolinux.cfg", Bytes::from(isolinux::menu(checked)), &Arc::from("boot menu"))?;
+    for source in BOOT_FILES.iter().filter(|source| **source != MBR_CODE) {
+        let name = source.rsplit('/').next().unwrap_or(source);
+        let (content, package) = isolinux::file(&root.packages, source)?;
+        put(&mut tree, &format!("isolinux/{name}"), content, &Arc::from(package))?;
+    }
+    Ok(tree)
+}
+
+fn put(tree: &mut Tree, path: &str, content: Bytes, origin: &Arc<str>) -> Result<()> {
+    let node = Node::new(Kind::File(content), 0o444, origin);
+    tree.insert(path.as_bytes(), node).map_err(|reason| anyhow!("putting {path} into the ISO: {reason}"))?;
+    Ok(())
 }

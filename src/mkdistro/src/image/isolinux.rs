@@ -19,12 +19,11 @@ pub const BOOT_FILES: &[&str] = &[
     "/usr/lib/syslinux/modules/bios/menu.c32",
 ];
 
-/// Content of one of [`BOOT_FILES`].
-pub(super) fn file(packages: &Packages, path: &str) -> Result<Bytes> {
+/// Content of one of [`BOOT_FILES`], and the package that has it.
+pub(super) fn file(packages: &Packages, path: &str) -> Result<(Bytes, &'static str)> {
     BOOT_PACKAGES
         .iter()
-        .filter_map(|name| packages.trees.get(*name))
-        .find_map(|tree| tree.get(path.as_bytes())?.content().cloned())
+        .find_map(|name| Some((packages.trees.get(*name)?.get(path.as_bytes())?.content().cloned()?, *name)))
         .with_context(|| format!("{path} is not in {}", BOOT_PACKAGES.join(" or ")))
 }
 
@@ -137,6 +136,6 @@ LABEL rescue
             file(&theirs, path).unwrap_err().to_string(),
             "/usr/lib/ISOLINUX/isolinux.bin is not in isolinux or syslinux-common"
         );
-        assert_eq!(file(&packages(&[("isolinux", tree(&[(path, node)]))]), path).unwrap(), "code");
+        assert_eq!(file(&packages(&[("isolinux", tree(&[(path, node)]))]), path).unwrap(), ("code".into(), "isolinux"));
     }
 }

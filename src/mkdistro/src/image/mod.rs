@@ -21,8 +21,9 @@ use crate::fetch::hex;
 use crate::progress::Progress;
 use crate::root::RootTree;
 
+pub use iso::medium;
 pub use isolinux::{BOOT_FILES, BOOT_PACKAGES};
-pub use output::check as check_output;
+pub use output::{check as check_output, write_file};
 
 /// What was written.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -168,6 +168,16 @@ pub fn check(target: &Path) -> Result<()> {
     fs::metadata(folder_of(target)).map_err(|error| explain(error.into(), target))?;
     remove_left_behind(&folder_of(target));
     unnamed(target).map(drop)
+}
+
+/// Writes a small file, which appears only when it is complete.
+///
+/// # Errors
+/// Class `Output`.
+pub fn write_file(target: &Path, content: &[u8]) -> Result<()> {
+    let part = Part::create(target)?;
+    part.file().write_all(content).map_err(|error| explain(error.into(), target))?;
+    part.publish().map(drop)
 }
 
 /// A file without a name in the folder of `target`.

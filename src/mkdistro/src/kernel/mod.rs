@@ -48,6 +48,8 @@ pub struct KernelFiles {
     pub vmlinuz: Bytes,
     /// The same uncompressed, ELF with a PVH entry: only of a kernel built from source.
     pub vmlinux: Option<PathBuf>,
+    /// The package that the kernel comes from.
+    pub origin: Arc<str>,
     /// Its configuration.
     pub config: String,
     /// The modules, by path; none if it was built from source.
@@ -66,7 +68,10 @@ pub fn of(fetched: &Fetched, package: &Tree, progress: &dyn Progress) -> Result<
     let checked = &fetched.locked.checked;
     match checked.distro.kernel.source {
         KernelSource::Package => select(checked, package),
-        KernelSource::Source => built_in(checked, source(fetched)?.build(progress)?),
+        KernelSource::Source => {
+            let origin = Arc::from(fetched.locked.lock.kernel.as_str());
+            built_in(checked, source(fetched)?.build(progress)?, origin)
+        }
     }
 }
 
@@ -82,7 +87,7 @@ pub fn source(fetched: &Fetched) -> Result<Source<'_>> {
 }
 
 /// Files of a kernel that has everything built in. Reports all modules that the project names and it lacks.
-fn built_in(checked: &Checked, built: Built) -> Result<KernelFiles> {
+fn built_in(checked: &Checked, built: Built, origin: Arc<str>) -> Result<KernelFiles> {
     let named = |name: &String| built.builtin.lines().any(|path| index::module_name(path) == index::normal(name));
     let missing: Vec<String> = named_modules(checked)
         .filter(|(name, _, _)| !named(name))
@@ -95,7 +100,8 @@ fn built_in(checked: &Checked, built: Built) -> Result<KernelFiles> {
     }
     let Built { release, vmlinuz, vmlinux, config, builtin } = built;
     let tree = tree(&release, &config, &builtin, &[])?;
-    Ok(KernelFiles { release, vmlinuz, vmlinux: Some(vmlinux), config, modules: Vec::new(), tree, boot: Vec::new() })
+    let vmlinux = Some(vmlinux);
+    Ok(KernelFiles { release, vmlinuz, vmlinux, origin, config, modules: Vec::new(), tree, boot: Vec::new() })
 }
 
 /// Modules that distro.toml and recipes name: name, subject, place.
@@ -116,7 +122,7 @@ pub fn is_wanted(path: &[u8]) -> bool {
 /// Takes a kernel out of the tree of its package: checks the project's fragments against its configuration and selects
 /// the modules of fragments, distro.toml, recipes and the initramfs. Reports everything that is missing at once.
 pub fn select(checked: &Checked, package: &Tree) -> Result<KernelFiles> {
-    let (release, vmlinuz) = find_kernel(package)?;
+    let (release, vmlinuz, origin) = find_kernel(package)?;
     let config = text(package, &format!("boot/config-{release}"))?;
     let index = Index::new(package, &release)?;
 
@@ -139,7 +145,7 @@ pub fn select(checked: &Checked, package: &Tree) -> Result<KernelFiles> {
         .into_iter()
         .map(|module| (module.file_name().to_owned(), module.content.clone()))
         .collect();
-    Ok(KernelFiles { release, vmlinuz, vmlinux: None, config, modules, tree, boot })
+    Ok(KernelFiles { release, vmlinuz, vmlinux: None, origin, config, modules, tree, boot })
 }
 
 /// The configuration in the tree of a kernel package.
@@ -147,18 +153,18 @@ pub fn select(checked: &Checked, package: &Tree) -> Result<KernelFiles> {
 /// # Errors
 /// It has not exactly one kernel, or no configuration of it.
 pub fn config_of(package: &Tree) -> Result<String> {
-    let (release, _) = find_kernel(package)?;
+    let (release, ..) = find_kernel(package)?;
     text(package, &format!("boot/config-{release}"))
 }
 
-fn find_kernel(package: &Tree) -> Result<(String, Bytes)> {
-    let kernels: Vec<(String, &Bytes)> = package
+fn find_kernel(package: &Tree) -> Result<(String, Bytes, Arc<str>)> {
+    let kernels: Vec<(String, &Bytes, &Arc<str>)> = package
         .children(b"boot")
-        .filter_map(|(name, node)| Some((name.strip_prefix(b"vmlinuz-")?, node.content()?)))
-        .map(|(release, content)| (String::from_utf8_lossy(release).into_owned(), content))
+        .filter_map(|(name, node)| Some((name.strip_prefix(b"vmlinuz-")?, node.content()?, &node.origin)))
+        .map(|(release, content, origin)| (String::from_utf8_lossy(release).into_owned(), content, origin))
         .collect();
     match kernels.as_slice() {
-        [(release, content)] => Ok((release.clone(), (*content).clone())),
+        [(release, content, origin)] => Ok((release.clone(), (*content).clone(), Arc::clone(origin))),
         _ => {
             bail!("looking for the kernel: expected one /boot/vmlinuz-RELEASE in its package, found {}", kernels.len())
         }

@@ -12,7 +12,7 @@ use crate::archive::date;
 use crate::archive::keyring::Keyring;
 use crate::archive::packages::{self, Compression, Stanza};
 use crate::archive::relation;
-use crate::archive::release::{Expected, MAX_SIZE_BYTES, Release};
+use crate::archive::release::{Expected, MAX_SIZE_BYTES, Release, ReleaseError};
 use crate::builtin::Builtin;
 use crate::config::Checked;
 use crate::fetch::{Failure, Fetcher, Object};
@@ -59,10 +59,12 @@ impl Indices {
         for suite in &sources.suites {
             let locked = previous.and_then(|lock| lock.suites.iter().find(|locked| locked.name == *suite));
             let not_before = locked.and_then(|locked| date::parse_rfc3339(&locked.date));
-            let release = release(fetcher, &keyring, &Expected { suite, now, not_before }, progress)?;
+            let expected = Expected { suite, now, not_before };
+            let release = release(fetcher, &keyring, &expected, Freshness::Required, progress)?;
             dates.insert(suite.clone(), date::format_rfc3339(release.date));
             for component in &sources.components {
-                texts.push((suite.clone(), index(fetcher, suite, component, &release, progress)?));
+                let path = format!("{component}/binary-amd64/Packages");
+                texts.push((suite.clone(), index(fetcher, suite, &path, &release, progress)?));
             }
         }
         Ok(Self { dates, texts })
@@ -110,7 +112,8 @@ impl Indices {
     }
 }
 
-fn read_keyring(checked: &Checked) -> Result<Keyring> {
+/// The keys that must have signed the project's suites.
+pub(crate) fn read_keyring(checked: &Checked) -> Result<Keyring> {
     let name = &checked.distro.sources.keyring;
     let refused = |reason: String| {
         let hint = "it must hold the OpenPGP keys of the archive, ASCII-armoured or binary ([sources] keyring)";
@@ -124,8 +127,23 @@ fn read_keyring(checked: &Checked) -> Result<Keyring> {
     Keyring::parse(&bytes).map_err(|error| refused(format!("{error:#}")))
 }
 
+/// Whether a Release file may be past its `Valid-Until`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// It may not: what it lacks may be a security update.
+    Required,
+    /// It may: it is only asked for versions that are known already, as a snapshot archive has them.
+    Any,
+}
+
 /// The verified Release file of a suite, from the first mirror that has an acceptable one.
-fn release(fetcher: &Fetcher, keyring: &Keyring, expected: &Expected<'_>, progress: &dyn Progress) -> Result<Release> {
+pub(crate) fn release(
+    fetcher: &Fetcher,
+    keyring: &Keyring,
+    expected: &Expected<'_>,
+    freshness: Freshness,
+    progress: &dyn Progress,
+) -> Result<Release> {
     let suite = expected.suite;
     if fetcher.offline {
         let message = format!("reading suite {suite}: resolving needs a mirror, and --offline was given");
@@ -138,7 +156,7 @@ fn release(fetcher: &Fetcher, keyring: &Keyring, expected: &Expected<'_>, progre
         let url = format!("{}/{path}", mirror.base);
         match fetcher.small(mirror, &path, MAX_SIZE_BYTES) {
             Err(error) => tried.push(format!("{url}: {error}")),
-            Ok(message) => match Release::verify(&message, keyring, expected) {
+            Ok(message) => match verify(&message, keyring, expected, freshness) {
                 Ok(release) => {
                     // Not silent: a mirror in front gave something that must not be used.
                     if let Some(error) = refused {
@@ -156,15 +174,31 @@ fn release(fetcher: &Fetcher, keyring: &Keyring, expected: &Expected<'_>, progre
     }))
 }
 
-/// The text of a package index, by the hash that Release has for it.
-fn index(
+fn verify(
+    message: &[u8],
+    keyring: &Keyring,
+    expected: &Expected<'_>,
+    freshness: Freshness,
+) -> Result<Release, ReleaseError> {
+    match Release::verify(message, keyring, expected) {
+        // As of the last moment that it was valid.
+        Err(ReleaseError::Expired { until, .. }) if freshness == Freshness::Any => {
+            Release::verify(message, keyring, &Expected { now: until, ..*expected })
+        }
+        result => result,
+    }
+}
+
+/// The text of an index, `COMPONENT/binary-amd64/Packages` or `COMPONENT/source/Sources`, by the hash that Release has for it.
+pub(crate) fn index(
     fetcher: &Fetcher,
     suite: &str,
-    component: &str,
+    plain: &str,
     release: &Release,
     progress: &dyn Progress,
 ) -> Result<String> {
-    let plain = format!("{component}/binary-amd64/Packages");
+    let (folder, _) = plain.rsplit_once('/').unwrap_or(("", plain));
+    let component = plain.split('/').next().unwrap_or_default();
     let listed = Compression::ALL
         .into_iter()
         .find_map(|compression| Some((compression, release.indices.get(&format!("{plain}{}", compression.suffix()))?)));
@@ -175,12 +209,12 @@ fn index(
     };
     let mut paths = vec![format!("dists/{suite}/{plain}{}", compression.suffix())];
     if release.by_hash {
-        paths.insert(0, format!("dists/{suite}/{component}/binary-amd64/by-hash/SHA256/{sha256}"));
+        paths.insert(0, format!("dists/{suite}/{folder}/by-hash/SHA256/{sha256}"));
     }
     let object = Object { sha256, size: *size, suite, paths };
     let task = progress.start(&format!("reading suite {suite} ({component})"), *size);
     let path = fetcher.obtain(&object, &|have| task.set(have)).map_err(|failure| index_failure(suite, failure))?;
-    let unpacked = release.indices.get(&plain).map(|(size, _)| *size);
+    let unpacked = release.indices.get(plain).map(|(size, _)| *size);
     let text = packages::read(&path, compression, unpacked)?;
     task.finish(&format!("of {}", date::format_rfc3339(release.date)));
     Ok(text)

@@ -19,6 +19,7 @@ use crate::config::{Checked, edit};
 use crate::problem::{Class, Problem};
 
 pub use indices::{Described, Indices};
+pub(crate) use indices::{Freshness, index, read_keyring, release};
 pub use outdated::{Outdated, outdated};
 pub use request::Request;
 pub use resolve::resolve;

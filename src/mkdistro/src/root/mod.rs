@@ -46,6 +46,8 @@ pub struct RootTree {
     pub packages: Packages,
     /// What earlier builds left.
     pub store: Store,
+    /// Further files for the medium, beside kernel and initramfs.
+    pub beside: Tree,
 }
 
 /// Assembles the root of a fetched project.
@@ -85,7 +87,8 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     embedded::add(&mut tree, &fetched.locked, &overlay)?;
     reasons.note(&tree, |_| Reason::Builder);
     task.finish(&format!("{} entries", tree.len()));
-    Ok(RootTree { tree, reasons, kernel, packages, store: fetched.store.clone() })
+    let store = fetched.store.clone();
+    Ok(RootTree { tree, reasons, kernel, packages, store, beside: Tree::new() })
 }
 
 /// What the recipes of a project take from packages, with the libraries that it needs; without kernel, accounts and

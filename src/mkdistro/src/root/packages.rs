@@ -15,6 +15,7 @@ use crate::image;
 use crate::kernel;
 use crate::lock::LockedPackage;
 use crate::pattern::{Pattern, PatternSet};
+use crate::sbom::copyright;
 
 /// The trees of the packages, reduced to what was asked for and what could be a shared library.
 pub struct Packages {
@@ -79,8 +80,12 @@ fn open(fetched: &Fetched, package: &LockedPackage) -> Result<Tree> {
         return Ok(tree);
     }
     let wanted = pattern_set(wanted)?;
-    let keep =
-        |path: &[u8]| (is_kernel && kernel::is_wanted(path)) || is_library(path) || wanted.is_match(&to_path(path));
+    let keep = |path: &[u8]| {
+        (is_kernel && kernel::is_wanted(path))
+            || is_library(path)
+            || copyright::is_wanted(path)
+            || wanted.is_match(&to_path(path))
+    };
     let tree = deb::open(file, &origin, &keep)?.tree;
     // What has just been unpacked is on the heap; the same in a file is memory that the kernel can take back.
     let kept = key.and_then(|key| store.keep(cache::Kind::Unpacked, &key, |out| packed::write(&tree, out)));

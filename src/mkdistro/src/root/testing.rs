@@ -119,6 +119,10 @@ pub(crate) fn whole_project() -> TempDir {
     )
 }
 
+/// Of the package `tool`, and by a link of `busybox-static` too.
+const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\n\
+                         License: GPL-2+ or odd\n\nLicense: odd\n Odd text.\n";
+
 /// [`whole_project`] with packages that are on this machine: its own, a kernel, the boot loader's.
 pub(crate) fn whole_fetched(dir: &TempDir) -> Fetched {
     let isolinux = [vec![0; 64], MARK.to_vec(), vec![b'i'; 4000]].concat();
@@ -128,10 +132,23 @@ pub(crate) fn whole_fetched(dir: &TempDir) -> Fetched {
         .map(|path| if path.ends_with("isolinux.bin") { (*path, isolinux.clone()) } else { (*path, file(path, 0o644)) })
         .collect();
     let trees = [
-        ("busybox-static", tree(&[("usr/bin/busybox", file("ELF..\0[\0[[\0ash\0cat\0mount\0\0", 0o755))])),
+        (
+            "busybox-static",
+            tree(&[
+                ("usr/bin/busybox", file("ELF..\0[\0[[\0ash\0cat\0mount\0\0", 0o755)),
+                ("usr/share/doc/busybox-static", link("tool")),
+            ]),
+        ),
         ("isolinux", tree(&boot)),
         ("linux-image-toy", crate::kernel::tests::package()),
-        ("tool", tree(&[("usr/bin/tool", file("tool", 0o755)), ("usr/share/tool/data", file("data", 0o640))])),
+        (
+            "tool",
+            tree(&[
+                ("usr/bin/tool", file("tool", 0o755)),
+                ("usr/share/tool/data", file("data", 0o640)),
+                ("usr/share/doc/tool/copyright", file(COPYRIGHT, 0o644)),
+            ]),
+        ),
     ];
     fetched(config::load(dir.path()).unwrap(), dir.path(), &trees)
 }
