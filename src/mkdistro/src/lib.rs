@@ -24,6 +24,7 @@ mod nearest;
 mod pattern;
 pub mod problem;
 pub mod progress;
+pub mod report;
 pub mod root;
 pub mod sums;
 pub mod template;

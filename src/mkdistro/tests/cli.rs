@@ -22,6 +22,7 @@ Commands:
   new       Start a project in a new folder
   outdated  List locked packages that the suites have in newer versions
   remove    Take recipes out of the distribution
+  report    Show what the image consists of and what everything costs
   run       Boot the distribution under QEMU, with its console in this terminal
   help      Print this message or the help of the given subcommand(s)
 

@@ -29,6 +29,7 @@ const PACKAGES: [&str; 20] = [
     "gpgv",
     "minisign",
     "coreutils",
+    "chromium",
 ];
 
 const BACKPORTS_FILE: &str = "/etc/apt/sources.list.d/mkdistro-xtask.sources";

@@ -14,6 +14,7 @@ mod outdated;
 pub mod progress;
 mod project;
 mod remove;
+mod report;
 mod run;
 
 use std::fmt::Display;
@@ -56,6 +57,7 @@ enum Command {
     New(new::New),
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
+    Report(report::Report),
     Run(run::Run),
 }
 
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
+        Command::Report(report) => report.execute(&progress),
         Command::Run(run) => run.execute(&progress),
     };
     match result {

@@ -23,6 +23,7 @@ use crate::root::RootTree;
 
 pub use isolinux::{BOOT_FILES, BOOT_PACKAGES};
 pub use output::check as check_output;
+pub use output::write as write_file;
 
 /// What was written.
 #[derive(Debug, Clone)]

@@ -170,6 +170,16 @@ pub fn check(target: &Path) -> Result<()> {
     unnamed(target).map(drop)
 }
 
+/// Writes a whole file, by rename from a temporary one beside it.
+///
+/// # Errors
+/// Class `Output`.
+pub fn write(target: &Path, content: &[u8]) -> Result<()> {
+    let part = Part::create(target)?;
+    io::Write::write_all(&mut part.file(), content).map_err(|error| explain(error.into(), target))?;
+    part.publish().map(drop)
+}
+
 /// A file without a name in the folder of `target`.
 pub(super) fn unnamed(target: &Path) -> Result<File> {
     tempfile::tempfile_in(folder_of(target)).map_err(|error| explain(error.into(), target))
