@@ -77,7 +77,7 @@ impl Report {
         };
         let old = self.diff.as_deref().map(open).transpose()?;
         if let Some(path) = &self.image {
-            return Ok(report::of_image(&open(path)?, old.as_ref()));
+            return report::of_image(&open(path)?, old.as_ref());
         }
         let checked = self.project.load()?;
         let lock = lock::Lock::read(&checked.dir)?;

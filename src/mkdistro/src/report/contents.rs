@@ -6,9 +6,10 @@ use formats::tree::{Kind, Node, Tree, show};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::bill::{Bill, BillPackage};
 use super::data::{Amount, Because, FileKind, FileRow, Package};
 use crate::fetch::hex;
-use crate::lock::Lock;
+use crate::lock::{Lock, LockedPackage};
 use crate::root::{Reason, Reasons};
 
 /// Bytes in the image by path (relative, as in [`Tree`]).
@@ -96,8 +97,8 @@ fn kind(path: &[u8], node: &Node) -> FileKind {
     }
 }
 
-/// The packages of `files`, the heaviest first, with what the lock says of them.
-pub(super) fn packages(files: &[FileRow], lock: Option<&Lock>) -> Vec<Package> {
+/// The packages of `files`, the heaviest first, with what the lock and an image's bill of materials say of them.
+pub(super) fn packages(files: &[FileRow], lock: Option<&Lock>, bill: Option<&Bill>) -> Vec<Package> {
     let mut totals: BTreeMap<&str, Amount> = BTreeMap::new();
     for file in files {
         totals.entry(&file.package).or_default().add(file);
@@ -106,15 +107,19 @@ pub(super) fn packages(files: &[FileRow], lock: Option<&Lock>) -> Vec<Package> {
         .into_iter()
         .map(|(name, total)| {
             let locked = lock.and_then(|lock| lock.package(name));
-            let text =
-                |field: fn(&crate::lock::LockedPackage) -> &String| locked.map(field).cloned().unwrap_or_default();
+            let billed = bill.and_then(|bill| bill.packages.get(name));
+            let text = |locked_field: fn(&LockedPackage) -> &String, billed_field: fn(&BillPackage) -> &String| {
+                locked.map(locked_field).or(billed.map(billed_field)).cloned().unwrap_or_default()
+            };
+            // The bill may be of an image of another build.
+            let same = billed.filter(|billed| locked.is_none_or(|locked| locked.version == billed.version));
             Package {
                 name: name.to_owned(),
-                version: text(|package| &package.version),
-                source: text(|package| &package.source),
-                suite: text(|package| &package.suite),
-                licence: String::new(),
-                sha256: text(|package| &package.sha256),
+                version: text(|locked| &locked.version, |billed| &billed.version),
+                source: locked.map(|locked| locked.source.clone()).unwrap_or_default(),
+                suite: locked.map(|locked| locked.suite.clone()).unwrap_or_default(),
+                licence: same.map(|billed| billed.licence.clone()).unwrap_or_default(),
+                sha256: text(|locked| &locked.sha256, |billed| &billed.sha256),
                 total,
             }
         })

@@ -3,6 +3,8 @@
 //! `bytes` are uncompressed. `stored` are bytes in the image, compressed; absent where there is no image to look into.
 //! Contents that are there twice are stored once and counted at the first path.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Version of the JSON form.
@@ -239,6 +241,9 @@ pub struct FileRow {
 pub struct Timeline {
     /// In the order of the file.
     pub events: Vec<Event>,
+    /// Numbers that belong to it, their unit in the name (`peak-memory-kib`).
+    #[serde(default)]
+    pub figures: BTreeMap<String, f64>,
 }
 
 /// One bar of a timeline.

@@ -6,21 +6,13 @@ use formats::tree::{Kind, Node, Tree, show};
 
 use super::contents::StoredBytes;
 use super::data::{Change, Difference, FileChange, PackageChange};
+use super::embedded;
 use super::image::Opened;
 use crate::lock::Lock;
 
-/// Where the lock is in an image that carries what it was built from.
-const LOCK_IN_IMAGE: &[u8] = b"usr/share/mkdistro/packages/lock.toml";
-
-/// The lock that an image carries, if it does.
-pub(super) fn embedded_lock(tree: &Tree) -> Option<Lock> {
-    let text = std::str::from_utf8(tree.get(LOCK_IN_IMAGE)?.content()?).ok()?;
-    Lock::parse(text).ok()
-}
-
 /// From `old` to a root, which takes `stored` bytes in its image and was made from `lock`.
 pub(super) fn difference(old: &Opened, tree: &Tree, stored: Option<&StoredBytes>, lock: Option<&Lock>) -> Difference {
-    let packages = match (embedded_lock(&old.tree), lock) {
+    let packages = match (embedded::lock(&old.tree), lock) {
         (Some(old), Some(new)) => package_changes(&old, new),
         _ => Vec::new(),
     };

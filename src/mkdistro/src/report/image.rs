@@ -11,6 +11,7 @@ use formats::tree::{Kind, Tree};
 use formats::{cpio, iso9660};
 use sha2::{Digest, Sha256};
 
+use super::bill::{self, Bill};
 use super::contents::StoredBytes;
 use super::data::{ImageFile, Part};
 use crate::fetch::hex;
@@ -32,6 +33,8 @@ pub struct Opened {
     pub(super) tree: Tree,
     /// What each file of the root takes.
     pub(super) stored: StoredBytes,
+    /// What it says of itself.
+    pub(super) bill: Option<Bill>,
 }
 
 impl Opened {
@@ -73,7 +76,8 @@ impl Opened {
             root_bytes,
             root_overhead_bytes: root_bytes - stored.values().sum::<u64>().min(root_bytes),
         };
-        Ok(Self { file, identity: layers.identity, kernel_bytes: layers.kernel_bytes, tree, stored })
+        let Layers { identity, kernel_bytes, bill, .. } = layers;
+        Ok(Self { file, identity, kernel_bytes, tree, stored, bill })
     }
 
     /// Bytes before compression of everything in the root.
@@ -89,6 +93,7 @@ struct Layers {
     identity: Option<(String, String)>,
     kernel_bytes: u64,
     initramfs_bytes: u64,
+    bill: Option<Bill>,
 }
 
 impl Layers {
@@ -100,6 +105,7 @@ impl Layers {
             match entry.path.as_slice() {
                 b"boot/vmlinuz" => self.kernel_bytes = content.len() as u64,
                 b"boot/initrd.img" => self.add_initramfs(content).context("reading /boot/initrd.img")?,
+                bill::PATH => self.bill = Some(Bill::parse(content)?),
                 _ if content.starts_with(SQUASHFS_MAGIC) => self.root = Some(content.clone()),
                 _ => {}
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::data::{Amount, FileKind, FileRow, Kernel, Module, Subject};
+use super::data::{Amount, Because, FileKind, FileRow, Kernel, Module, Subject};
 use crate::kernel::{KernelFiles, Module as KernelModule};
 
 /// Folder of the modules' releases.
@@ -29,11 +29,17 @@ pub(super) fn of_root(kernel: &KernelFiles, files: &[FileRow]) -> Kernel {
     of_files(kernel.release.clone(), kernel.vmlinuz.len() as u64, files, &asked)
 }
 
-/// The kernel of an image that does not tell who asked for which module: by folder (`fs`, `drivers/net`).
+/// The kernel of an image: by what the rows say, else by folder (`fs`, `drivers/net`).
 pub(super) fn of_image(vmlinuz_bytes: u64, files: &[FileRow]) -> Kernel {
     let mut releases = files.iter().filter_map(|file| file.path.strip_prefix(FOLDER)?.split_once('/'));
     let release = releases.next().map(|(release, _)| release.to_owned()).unwrap_or_default();
-    of_files(release, vmlinuz_bytes, files, &|_| None)
+    let subjects: HashMap<&str, &str> = files
+        .iter()
+        .filter(|file| file.because == Because::Module && !file.by.is_empty())
+        .filter_map(|file| Some((file.path.strip_prefix(FOLDER)?.split_once('/')?.1, file.by.as_str())))
+        .collect();
+    let asked = |path: &str| Some(Asked { subject: (*subjects.get(path)?).to_owned(), asked_by: "" });
+    of_files(release, vmlinuz_bytes, files, &asked)
 }
 
 /// Path of each module that a recipe brought in, and that recipe.

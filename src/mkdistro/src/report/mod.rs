@@ -3,10 +3,12 @@
 //! [`of_project`] knows everything: who asked for which file, what each recipe costs. [`of_image`] knows what the image
 //! itself tells.
 
+mod bill;
 mod contents;
 mod cost;
 pub mod data;
 mod difference;
+mod embedded;
 mod image;
 mod kernel;
 pub mod page;
@@ -15,12 +17,14 @@ mod tests;
 pub mod text;
 pub mod timeline;
 
+use std::collections::HashMap;
+
 use anyhow::Result;
+use formats::tree::{Node, Tree, show};
 
 use crate::config::Checked;
 use crate::elf;
 use crate::fetch::Fetched;
-use crate::lock::Lock;
 use crate::root::RootTree;
 use contents::{StoredBytes, Why};
 use cost::Loads;
@@ -37,17 +41,27 @@ pub fn of_project(fetched: &Fetched, root: &RootTree, image: Option<&Opened>, ol
     let checked = &fetched.locked.checked;
     let lock = &fetched.locked.lock;
     let mut notes = Vec::new();
+    let mut tree = &root.tree;
     let stored = image.map(|image| {
         let (stored, estimated) = image::stored_for(&root.tree, image);
-        if estimated > 0 {
-            notes.push(format!(
-                "{} is of another build; what its files take is known where they are the same, estimated for {estimated}",
-                image.file.name
-            ));
+        if estimated == 0 {
+            // With what the build adds to a root at its end, such as bills of materials.
+            tree = &image.tree;
+            return image.stored.clone();
         }
+        notes.push(format!(
+            "{} is of another build; what its files take is known where they are the same, estimated for {estimated}",
+            image.file.name
+        ));
         stored
     });
-    let files = contents::files(&root.tree, stored.as_ref(), &|path, node| Why::of_root(&root.reasons, path, node));
+    let why = |path: &[u8], _: &Node| match root.tree.get(path) {
+        Some(node) => Why::of_root(&root.reasons, path, node),
+        None => Why { package: "mkdistro".into(), recipe: None, because: Because::Builder, by: String::new() },
+    };
+    let files = contents::files(tree, stored.as_ref(), &why);
+    let bill = image.and_then(|image| image.bill.as_ref());
+    let modules = kernel::recipes(&root.kernel);
     Ok(Report {
         schema: data::SCHEMA,
         mkdistro: env!("CARGO_PKG_VERSION").into(),
@@ -56,54 +70,88 @@ pub fn of_project(fetched: &Fetched, root: &RootTree, image: Option<&Opened>, ol
         image: image.map(|image| image.file.clone()),
         notes,
         kernel: kernel::of_root(&root.kernel, &files),
-        packages: contents::packages(&files, Some(lock)),
-        recipes: costs(checked, root, &files)?,
+        packages: contents::packages(&files, Some(lock), bill),
+        recipes: costs(checked, tree, &modules, &files)?,
         build: None,
         boot: None,
-        difference: old.map(|old| difference::difference(old, &root.tree, stored.as_ref(), Some(lock))),
+        difference: old.map(|old| difference::difference(old, tree, stored.as_ref(), Some(lock))),
         files,
     })
 }
 
-/// What an image tells of itself.
-pub fn of_image(image: &Opened, old: Option<&Opened>) -> Report {
-    let lock: Option<Lock> = difference::embedded_lock(&image.tree);
+/// What an image tells of itself: all of it if it carries its project and a bill of materials.
+///
+/// # Errors
+/// If a program of its root is a damaged ELF file.
+pub fn of_image(image: &Opened, old: Option<&Opened>) -> Result<Report> {
+    let lock = embedded::lock(&image.tree);
+    let checked = embedded::project(&image.tree);
     let stored: &StoredBytes = &image.stored;
-    let files = contents::files(&image.tree, Some(stored), &|_, _| Why::unknown());
+    // Bills have no links; a link is from where its target is from.
+    let why = |path: &[u8], _: &Node| {
+        let real = image.tree.resolve(path).unwrap_or_default();
+        let told = |path: &[u8]| image.bill.as_ref().and_then(|bill| bill.why(&show(path)));
+        let linked = || told(&real).map(|target| Why { package: target.package, ..Why::unknown() });
+        told(path).or_else(linked).unwrap_or_else(Why::unknown)
+    };
+    let files = contents::files(&image.tree, Some(stored), &why);
+    let mut notes = Vec::new();
+    if image.bill.is_none() {
+        notes.push("The image does not tell which package each file is from, or why it is there.".to_owned());
+    }
+    let recipes = match (&checked, &image.bill) {
+        (Some(checked), Some(_)) => costs(checked, &image.tree, &modules_of_recipes(checked, &files), &files)?,
+        _ => Vec::new(),
+    };
     let (name, version) = image.identity.clone().unwrap_or_else(|| (image.file.name.clone(), String::new()));
-    Report {
+    Ok(Report {
         schema: data::SCHEMA,
         mkdistro: env!("CARGO_PKG_VERSION").into(),
         name,
         version,
         image: Some(image.file.clone()),
-        notes: vec!["The image does not tell which package each file is from, or why it is there.".into()],
+        notes,
         kernel: kernel::of_image(image.kernel_bytes, &files),
-        packages: contents::packages(&files, lock.as_ref()),
-        recipes: Vec::new(),
+        packages: contents::packages(&files, lock.as_ref(), image.bill.as_ref()),
+        recipes,
         build: None,
         boot: None,
         difference: old.map(|old| difference::difference(old, &image.tree, Some(stored), lock.as_ref())),
         files,
-    }
+    })
 }
 
-fn costs(checked: &Checked, root: &RootTree, files: &[FileRow]) -> Result<Vec<RecipeCost>> {
-    let loader = elf::Loader::new(&root.tree);
+/// Modules whose subject is a recipe. One of the same name as a fragment is taken for the fragment's.
+fn modules_of_recipes<'a>(checked: &'a Checked, files: &[FileRow]) -> HashMap<String, &'a str> {
+    let is_fragment = |name: &str| checked.fragments.iter().any(|fragment| fragment.name == name);
+    let modules = files.iter().filter(|file| file.because == Because::Module && !is_fragment(&file.by));
+    modules
+        .filter_map(|file| {
+            let (recipe, _) = checked.recipes.get_key_value(&file.by)?;
+            Some((file.path.clone(), recipe.as_str()))
+        })
+        .collect()
+}
+
+fn costs(
+    checked: &Checked,
+    tree: &Tree,
+    modules: &HashMap<String, &str>,
+    files: &[FileRow],
+) -> Result<Vec<RecipeCost>> {
+    let loader = elf::Loader::new(tree);
+    let shown = |paths: Vec<Vec<u8>>| -> Vec<String> { paths.iter().map(|path| show(path)).collect() };
     let mut loads = Loads::new();
     for file in files.iter().filter(|file| file.because != Because::Module) {
         let needed = loader.needs(file.path.trim_start_matches('/').as_bytes())?;
         if !needed.is_empty() {
-            loads.insert(file.path.clone(), needed.iter().map(|path| formats::tree::show(path)).collect());
+            loads.insert(file.path.clone(), shown(needed));
         }
     }
     let mut named = Vec::new();
     for (name, recipe) in &checked.recipes {
-        for path in recipe.libraries.iter().flat_map(|soname| loader.named(soname)) {
-            named.push((name.as_str(), formats::tree::show(&path)));
-        }
+        let libraries = recipe.libraries.iter().flat_map(|soname| shown(loader.named(soname)));
+        named.extend(libraries.map(|path| (name.as_str(), path)));
     }
-    let modules = kernel::recipes(&root.kernel);
-    let chosen = &checked.distro.root.recipes;
-    Ok(cost::Graph::new(files, &loads, &modules, &named, &checked.recipes, chosen).costs())
+    Ok(cost::Graph::new(files, &loads, modules, &named, &checked.recipes, &checked.distro.root.recipes).costs())
 }

@@ -136,7 +136,7 @@ fn differences_are_named() {
 #[test]
 fn an_image_tells_what_it_can() {
     let toy = Toy::new();
-    let report = of_image(&toy.image(), None);
+    let report = of_image(&toy.image(), None).unwrap();
     assert_eq!((report.name.as_str(), report.version.as_str()), ("toy", "1.2"));
     assert_eq!(report.files.len(), toy.report(None, None).files.len());
     assert_eq!(report.kernel.release, toy.root.kernel.release);
@@ -174,7 +174,11 @@ fn timeline() -> Timeline {
         start_ms,
         end_ms,
     };
-    Timeline { events: vec![event("kernel", "kernel", 0.0, 800.0), event("services", "</script>", 800.0, 2000.0)] }
+    let figures = [("peak-memory-kib".to_string(), 201_344.0)].into();
+    Timeline {
+        figures,
+        events: vec![event("kernel", "kernel", 0.0, 800.0), event("services", "</script>", 800.0, 2000.0)],
+    }
 }
 
 /// A page with everything in it.

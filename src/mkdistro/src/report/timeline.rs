@@ -1,5 +1,5 @@
-//! Timelines of builds and boots: `{"events":[{"lane":"…","name":"…","start_ms":0.0,"end_ms":0.0}]}`, as
-//! `mkdistro build --timings` and `mkdistro run --bootchart` write them.
+//! Timelines of builds and boots: `{"events":[{"lane":"…","name":"…","start_ms":0.0,"end_ms":0.0}],
+//! "figures":{}}`, as `mkdistro build --timings` and `mkdistro run --bootchart` write them.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 // What is different since an older image.
 const Changes = (() => {
-  const { el, section } = Dom;
+  const { el, section, path } = Dom;
   const WORDS = { added: "Added", removed: "Removed", changed: "Changed" };
 
   const title = (data, change) => {
@@ -28,11 +28,11 @@ const Changes = (() => {
     if (!change.files.length) return;
     const by = (row) => row.new_bytes - row.old_bytes;
     const columns = [
-      { key: "path", text: "File", value: (row) => row.path, grow: true },
+      { key: "path", text: "File", value: (row) => row.path, show: (row) => path(row.path), grow: true },
       { key: "change", text: "Change", value: (row) => row.change, show: (row) => badge(row.change) },
       { key: "before", text: "Before", number: true, wide: true, value: (row) => row.old_bytes, show: (row) => Format.size(row.old_bytes) },
       { key: "now", text: "Now", number: true, wide: true, value: (row) => row.new_bytes, show: (row) => Format.size(row.new_bytes) },
-      { key: "by", text: "Difference", number: true, value: (row) => Math.abs(by(row)), show: (row) => Format.change(by(row)) },
+      { key: "by", text: "By", number: true, value: (row) => Math.abs(by(row)), show: (row) => Format.change(by(row)) },
     ];
     const known = new Map(data.files.map((file) => [file.path, file]));
     const grid = Grid.make("Files that differ", columns, [...change.files], (row) => known.has(row.path) && Details.file(known.get(row.path)));

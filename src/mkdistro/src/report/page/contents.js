@@ -1,6 +1,6 @@
 // Packages and files: tables with search.
 const Contents = (() => {
-  const { el, section, choice } = Dom;
+  const { el, section, choice, path } = Dom;
   let parts = null;
 
   const size = (key, text, value, wide) => ({ key, text, number: true, wide, value, show: (row) => Format.size(value(row)) });
@@ -16,7 +16,7 @@ const Contents = (() => {
   ].filter(Boolean);
 
   const fileColumns = (data) => [
-    { key: "path", text: "Path", value: (row) => row.path, grow: true },
+    { key: "path", text: "Path", value: (row) => row.path, show: (row) => path(row.path), grow: true },
     { key: "package", text: "From", value: (row) => row.package, wide: true },
     { key: "why", text: "Why", value: Reason.of, wide: true, grow: true },
     size("bytes", "Unpacked", (row) => row.bytes, Boolean(data.image)),

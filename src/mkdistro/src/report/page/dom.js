@@ -40,5 +40,11 @@ const Dom = (() => {
         return el("label", {}, input, el("span", {}, text));
       }));
 
-  return { el, svg, id, section, choice };
+  // A path of which the end stays in sight where there is no room for all of it.
+  const path = (text) => {
+    const at = text.lastIndexOf("/") + 1;
+    return el("span", { class: "path" }, el("span", {}, text.slice(0, at)), el("span", {}, text.slice(at)));
+  };
+
+  return { el, svg, id, section, choice, path };
 })();

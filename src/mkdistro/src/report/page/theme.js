@@ -17,6 +17,11 @@ const Theme = (() => {
       State.set({ theme: order[(order.indexOf(State.get("theme")) + 1) % order.length] });
       apply();
     });
+    // Paper is white.
+    addEventListener("beforeprint", () => {
+      document.documentElement.dataset.theme = "light";
+    });
+    addEventListener("afterprint", apply);
     State.onchange(apply);
     apply();
   };

@@ -15,7 +15,7 @@ const Timeline = (() => {
     const marks = [];
     for (let at = 0; at <= span * 0.97; at += step(span)) marks.push(at);
     return el("div", { class: "axis", "aria-hidden": "true" }, marks.map((at) =>
-      el("span", { style: { left: `${(100 * at) / span}%` } }, Format.time(from + at).replace(/^0.0 ms$/, "0").replace(/\.?0+ s$/, " s"))));
+      el("span", { style: { left: `${(100 * at) / span}%` } }, Format.time(from + at).replace(/^0\.0\sms$/, "0").replace(/\.0+(\ss)$/, "$1"))));
   };
 
   const row = (event, from, span, lane) => {
@@ -46,10 +46,15 @@ const Timeline = (() => {
     const to = Math.max(...all.map((event) => event.end_ms));
     const span = Math.max(to - from, 0.001);
     const byLength = [...all].sort((a, b) => length(b) - length(a));
-    const place = section(name, label, title(Format.time(span), byLength[0]), lead);
+    // One that has others in it says less than those.
+    const leaf = byLength.find((one) => !all.some((other) => other !== one && other.lane === one.lane
+      && other.start_ms >= one.start_ms && other.end_ms <= one.end_ms && length(other) > 0)) ?? byLength[0];
+    const place = section(name, label, title(Format.time(span), leaf), lead);
     const shown = all.length > SHOWN ? byLength.slice(0, SHOWN) : all;
     const drawing = chart([...shown], from, span, all);
     place.append(drawing);
+    const figures = Object.entries(timeline.figures ?? {}).map(([key, value]) => `${key.replaceAll("-", " ")}: ${Format.count(value)}`);
+    if (figures.length) place.append(el("p", { class: "figures-line dim" }, figures.join(" · ")));
     if (shown.length < all.length) {
       const button = el("button", { type: "button", class: "quiet", onclick: () => {
         place.querySelector(".gantt").replaceWith(chart([...all], from, span, all));

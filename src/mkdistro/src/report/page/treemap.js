@@ -36,7 +36,8 @@ const Treemap = (() => {
     const gap = level === 0 ? 3 : 1;
     Squarify.layout(node.children, x, y, width, height, (child, left, top, wide, high) => {
       const [w, h] = [wide - gap, high - gap];
-      if (w < 1 || h < 1) return;
+      // Too small to be seen: the box around it shows.
+      if (w < 2 || h < 2) return;
       const tile = svg("g", { class: `tile ${child.children ? "box" : child.kind}` });
       tile.append(svg("rect", { x: left, y: top, width: w, height: h, rx: Math.min(4, w / 4, h / 4) }));
       const size = Format.size(child.size);
@@ -50,7 +51,7 @@ const Treemap = (() => {
             tile.append(svg("text", { x: left + w - 6, y: top + 13, class: "size" }, size));
           }
         }
-        draw(view, tile, child, left + pad, top + head + (head ? 0 : pad), w - 2 * pad + 1, h - head - (head ? pad : 2 * pad) + 1, level + 1);
+        if (w > 5 && h > 5) draw(view, tile, child, left + pad, top + head + (head ? 0 : pad), w - 2 * pad + 1, h - head - (head ? pad : 2 * pad) + 1, level + 1);
       } else if (h > 16 && w > 34) {
         tile.append(svg("text", { x: left + 6, y: top + 14 }, fit(child.name, w - 10)));
         if (h > 34 && w > size.length * LETTER + 10) tile.append(svg("text", { x: left + 6, y: top + 29, class: "size" }, size));
