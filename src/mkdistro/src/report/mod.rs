@@ -50,7 +50,7 @@ pub fn of_project(fetched: &Fetched, root: &RootTree, image: Option<&Opened>, ol
             return image.stored.clone();
         }
         notes.push(format!(
-            "{} is of another build; what its files take is known where they are the same, estimated for {estimated}",
+            "{} is of another build; compressed sizes are estimated for {estimated} of the project's files",
             image.file.name
         ));
         stored

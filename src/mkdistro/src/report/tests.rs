@@ -100,7 +100,7 @@ fn an_image_of_another_build_is_told() {
     write(toy.dir.path(), "overlay/etc/motd", "hello again\n");
     let toy = Toy::of(toy.dir);
     let report = toy.report(Some(&image), None);
-    let expected = "toy.iso is of another build; what its files take is known where they are the same, estimated for 1";
+    let expected = "toy.iso is of another build; compressed sizes are estimated for 1 of the project's files";
     assert_eq!(report.notes, [expected]);
     let stored = |path: &str| file(&report, path).stored.unwrap();
     assert!(stored("/etc/motd") > 0 && stored("/usr/bin/distroctl") > 0);

@@ -37,7 +37,7 @@ const Contents = (() => {
   };
 
   const show = () => {
-    const name = State.get("tab") in parts.tabs ? State.get("tab") : "packages";
+    const name = parts.real && State.get("tab") !== "files" ? "packages" : "files";
     const tab = parts.tabs[name];
     parts.input.value = State.get("q");
     for (const input of parts.choice.querySelectorAll("input")) input.checked = input.value === name;
@@ -75,8 +75,8 @@ const Contents = (() => {
     const count = el("output", { class: "dim", for: "search" });
     const holder = el("div", {});
     const pick = choice("Show", "tab", [["packages", "Packages"], ["files", "Files"]], State.get("tab"), (value) => { State.set({ tab: value }); show(); });
-    parts = { tabs, input, count, holder, choice: pick };
-    place.append(el("div", { class: "tools" }, pick, input, count), holder);
+    parts = { real, tabs, input, count, holder, choice: pick };
+    place.append(el("div", { class: "tools" }, real ? pick : "", input, count), holder);
     show();
     State.onchange(show);
   };

@@ -5,11 +5,17 @@ const Hierarchy = (() => {
   const leaf = (name, kind, bytes, stored, file) => ({ name, kind, bytes, stored: stored ?? bytes, file, children: null });
   const folder = (name, kind) => ({ name, kind, bytes: 0, stored: 0, file: null, children: new Map() });
 
-  const groupOf = (file, by) => (by === "recipe" ? file.recipe ?? OTHERS[file.because] ?? "unknown" : file.package);
+  // Where an image does not tell of packages, folders stand for them: /usr/lib.
+  const folderOf = (file) => file.path.split("/").slice(0, -1).slice(0, 3).join("/") || "/";
 
-  const put = (top, file) => {
+  const groupOf = (file, by) => {
+    if (by === "recipe") return file.recipe ?? OTHERS[file.because] ?? "unknown";
+    return file.package === "unknown" ? folderOf(file) : file.package;
+  };
+
+  const put = (top, file, from) => {
     let node = top;
-    const parts = file.path.split("/").slice(1);
+    const parts = file.path.slice(from).split("/").slice(1);
     for (const part of parts.slice(0, -1)) {
       if (!node.children.has(part)) node.children.set(part, folder(part, "folder"));
       node = node.children.get(part);
@@ -44,7 +50,7 @@ const Hierarchy = (() => {
     for (const file of data.files.filter((one) => one.bytes > 0)) {
       const name = groupOf(file, by);
       if (!top.children.has(name)) top.children.set(name, folder(name, "group"));
-      put(top.children.get(name), file);
+      put(top.children.get(name), file, name.startsWith("/") && name !== "/" ? name.length : 0);
     }
     const image = data.image;
     for (const part of image?.parts ?? []) {
