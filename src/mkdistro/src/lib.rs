@@ -27,6 +27,7 @@ mod nearest;
 mod pattern;
 pub mod problem;
 pub mod progress;
+pub mod report;
 pub mod root;
 pub mod sbom;
 pub mod sources;

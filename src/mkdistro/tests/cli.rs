@@ -25,6 +25,7 @@ Commands:
   new       Start a project in a new folder
   outdated  List locked packages that the suites have in newer versions
   remove    Take recipes out of the distribution
+  report    Show what the image consists of and what everything costs
   run       Boot the distribution under QEMU, with its console in this terminal
   sbom      Write the bill of materials: every file, its package and licence
   sources   Fetch the exact sources of what is in the image

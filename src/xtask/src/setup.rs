@@ -8,7 +8,7 @@ use crate::run::{Result, create_folder, succeeds, target};
 use std::path::Path;
 use std::process::Command;
 
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 22] = [
     "qemu-system-x86",
     "ovmf",
     "qemu-utils",
@@ -30,6 +30,7 @@ const PACKAGES: [&str; 20] = [
     "minisign",
     "coreutils",
     "python3-venv",
+    "chromium",
 ];
 
 /// Python programs that are not in Debian, or too old there: the validators of bills of materials.

@@ -17,6 +17,7 @@ mod outdated;
 pub mod progress;
 mod project;
 mod remove;
+mod report;
 mod run;
 mod sbom;
 mod sources;
@@ -66,6 +67,7 @@ enum Command {
     New(new::New),
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
+    Report(report::Report),
     Run(run::Run),
     Sbom(sbom::Sbom),
     Sources(sources::Sources),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
+        Command::Report(report) => report.execute(&progress),
         Command::Run(run) => run.execute(&progress),
         Command::Sbom(sbom) => sbom.execute(&progress),
         Command::Sources(sources) => sources.execute(&progress),

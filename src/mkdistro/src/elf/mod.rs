@@ -7,6 +7,7 @@
 
 mod file;
 mod hardening;
+mod loader;
 mod search;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,8 +20,10 @@ use formats::tree::{Node, Tree, show};
 
 use crate::problem::{Class, Problem};
 use file::ElfFile;
-pub use hardening::{Hardening, Linkage, Relro};
 use search::Pool;
+
+pub use hardening::{Hardening, Linkage, Relro};
+pub use loader::Loader;
 
 /// A library that somebody opens at run time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -170,3 +170,24 @@ fn garbage_is_no_panic() {
     assert_eq!(ElfFile::read(b"#!/bin/sh\n").unwrap(), None);
     assert_eq!(ElfFile::read(b"").unwrap(), None);
 }
+
+#[test]
+fn a_loader_tells_each_need_on_its_own() {
+    let Some(toys) = toys() else { return eprintln!("skipped: no C compiler") };
+    let mut root = Tree::new();
+    put_file(&mut root, "usr/bin/prog", toys.program, "prog 1");
+    put_file(&mut root, "usr/lib/toy/libmiddle.so.1.5", toys.middle, "middle 1");
+    put_link(&mut root, "usr/lib/toy/libmiddle.so.1", "libmiddle.so.1.5");
+    put_file(&mut root, "usr/lib/libbase.so.0", toys.base_v2, "base 2");
+    let loader = Loader::new(&root);
+    let shown = |paths: Vec<Vec<u8>>| paths.iter().map(|path| show(path)).collect::<Vec<_>>();
+    // The interpreter is not in this root.
+    let middle = ["/usr/lib/toy/libmiddle.so.1", "/usr/lib/toy/libmiddle.so.1.5"];
+    assert_eq!(shown(loader.needs(b"usr/bin/prog").unwrap()), middle);
+    assert_eq!(shown(loader.needs(b"usr/lib/toy/libmiddle.so.1.5").unwrap()), ["/usr/lib/libbase.so.0"]);
+    assert_eq!(shown(loader.needs(b"usr/lib/libbase.so.0").unwrap()), [""; 0]);
+    assert_eq!(shown(loader.needs(b"usr/bin/absent").unwrap()), [""; 0]);
+    assert_eq!(shown(loader.named("libbase.so.0")), ["/usr/lib/libbase.so.0"]);
+    assert_eq!(shown(loader.named("/lib/toy/libmiddle.so.1")), middle);
+    assert_eq!(shown(loader.named("libnone.so")), [""; 0]);
+}
