@@ -14,18 +14,18 @@ use mkdistro::lock::{Lock, LockedPackage};
 use tempfile::TempDir;
 
 /// A copy of the repository's project in a folder of its own, with a fast compression.
-struct Project {
+pub(crate) struct Project {
     folder: TempDir,
 }
 
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Project {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_compression("zstd:3")
     }
 
@@ -40,7 +40,7 @@ impl Project {
         project
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -52,18 +52,33 @@ impl Project {
 
     /// No mirror but the folder `mirror` of the project, and an empty cache.
     fn build_from_folder(&self) -> Outcome {
-        let mirror = format!("file://{}", self.path("mirror").display());
-        let sources = format!("[sources]\nmirrors = [{mirror:?}]\nsecurity-mirrors = [{mirror:?}]\n\n[root]");
-        self.replace("distro.toml", "[root]", &sources);
+        self.name_mirror(&format!("file://{}", self.path("mirror").display()));
         self.build(&["--cache", self.path("cache").to_str().unwrap()])
+    }
+
+    /// The one mirror that is asked.
+    pub(crate) fn name_mirror(&self, url: &str) {
+        let sources = format!("[sources]\nmirrors = [{url:?}]\nsecurity-mirrors = [{url:?}]\n\n[root]");
+        self.replace("distro.toml", "[root]", &sources);
     }
 
     fn build(&self, arguments: &[&str]) -> Outcome {
         run(Command::new(program()).arg("build").args(arguments).current_dir(self.folder.path()))
     }
 
-    fn lock(&self) -> Lock {
+    pub(crate) fn lock(&self) -> Lock {
         Lock::read(self.folder.path()).unwrap()
+    }
+
+    /// The same for tests that change nothing in it: without copying where that is possible.
+    pub(crate) fn link_mirror(&self) {
+        for package in self.lock().packages {
+            let target = self.path("mirror").join(&package.path);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::hard_link(cached(&package), &target)
+                .or_else(|_| fs::copy(cached(&package), &target).map(drop))
+                .unwrap();
+        }
     }
 
     /// Fills the folder `mirror` from the cache with every locked package.
@@ -76,7 +91,7 @@ impl Project {
     }
 
     #[track_caller]
-    fn assert_no_output(&self) {
+    pub(crate) fn assert_no_output(&self) {
         let left: Vec<String> = fs::read_dir(self.folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -86,7 +101,7 @@ impl Project {
     }
 }
 
-fn run(command: &mut Command) -> Outcome {
+pub(crate) fn run(command: &mut Command) -> Outcome {
     let output = command.output().unwrap();
     Outcome {
         code: output.status.code(),
@@ -97,7 +112,7 @@ fn run(command: &mut Command) -> Outcome {
 
 impl Outcome {
     #[track_caller]
-    fn assert_failed(&self, code: u8, texts: &[&str]) {
+    pub(crate) fn assert_failed(&self, code: u8, texts: &[&str]) {
         assert_eq!(self.code, Some(i32::from(code)), "{}", self.stderr);
         for text in texts {
             assert!(self.stderr.contains(text), "{text:?} is not in:\n{}", self.stderr);

@@ -7,5 +7,6 @@ mod containers;
 mod data_disk;
 mod foreign_disks;
 mod output;
+mod robust;
 mod sbom;
 mod shutdown;

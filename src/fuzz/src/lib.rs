@@ -122,7 +122,6 @@ fn repeat(seed: u64, at: u64) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, reason = "what is looked for")]
 mod tests {
     use std::cell::RefCell;
 

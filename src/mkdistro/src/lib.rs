@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod deb;
 pub mod diff;
+pub mod doctor;
 pub mod elf;
 pub mod fetch;
 #[cfg(test)]

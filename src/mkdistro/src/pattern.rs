@@ -232,7 +232,7 @@ fn expand(text: &str) -> Result<Vec<String>, PatternError> {
     while let Some(text) = pending.pop() {
         match braces(&text)? {
             None => done.push(text),
-            Some((before, alternatives, after)) => {
+            Some(Braces { before, alternatives, after }) => {
                 pending.extend(alternatives.iter().rev().map(|middle| format!("{before}{middle}{after}")));
             }
         }
@@ -243,8 +243,15 @@ fn expand(text: &str) -> Result<Vec<String>, PatternError> {
     Ok(done)
 }
 
-/// The first outermost pair of braces: what is before it, its alternatives, what is behind it.
-fn braces(text: &str) -> Result<Option<(&str, Vec<&str>, &str)>, PatternError> {
+/// A pair of braces in a pattern.
+struct Braces<'a> {
+    before: &'a str,
+    alternatives: Vec<&'a str>,
+    after: &'a str,
+}
+
+/// The first outermost pair of braces.
+fn braces(text: &str) -> Result<Option<Braces<'_>>, PatternError> {
     let mut depth = 0_usize;
     let mut open = None;
     let mut alternatives = Vec::new();
@@ -277,7 +284,8 @@ fn braces(text: &str) -> Result<Option<(&str, Vec<&str>, &str)>, PatternError> {
                 if let (0, Some(open)) = (depth, open) {
                     alternatives.push(text.get(begin..at).unwrap_or_default());
                     let (before, after) = (text.get(..open), text.get(at + 1..));
-                    return Ok(Some((before.unwrap_or_default(), alternatives, after.unwrap_or_default())));
+                    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+                    return Ok(Some(Braces { before, alternatives, after }));
                 }
             }
             _ => {}

@@ -17,6 +17,7 @@ Commands:
   build     Build the distribution: distro.toml → out.iso
   cache     Show what the cache holds, or empty it
   diff      Show how two images differ: packages, kernel, files, sizes
+  doctor    Say what this machine lacks, and the command that brings it
   inspect   Show what is in an image, initramfs, SquashFS, package or lock
   keygen    Make a key pair that signs images
   licenses  List the licences of what is in the image

@@ -4,6 +4,7 @@ mod add;
 mod build;
 mod cache;
 mod diff;
+mod doctor;
 pub mod error;
 mod inspect;
 mod kernel;
@@ -58,6 +59,7 @@ enum Command {
     Build(build::Build),
     Cache(cache::Cache),
     Diff(diff::Diff),
+    Doctor(doctor::Doctor),
     Inspect(inspect::Inspect),
     Kernel(kernel::Kernel),
     Keygen(keygen::Keygen),
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Build(build) => build.execute(&progress),
         Command::Cache(cache) => cache.execute(),
         Command::Diff(diff) => diff.execute(),
+        Command::Doctor(doctor) => doctor.execute(),
         Command::Inspect(inspect) => inspect.execute(&progress),
         Command::Kernel(kernel) => kernel.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::archive::mirrors::Mirrors;
 use crate::config::{self, Checked};
+use crate::doctor::Subject;
 use crate::fetch::{Cache, Fetcher};
 use crate::image;
 use crate::lock::{self, Indices, Lock, Update};
@@ -80,6 +81,13 @@ impl ProjectArguments {
     ) -> Result<Lock> {
         let indices = self.indices(checked, previous.map(|(lock, _)| lock), progress)?;
         lock::resolve(checked, image::BOOT_PACKAGES, &indices, previous, progress)
+    }
+
+    /// What `mkdistro doctor` looks at.
+    pub(super) fn subject(&self, offline: bool) -> Result<Subject> {
+        let SourceArguments { mirror, cache } = &self.sources;
+        let cache = cache_folder(cache.as_deref())?;
+        Ok(Subject { project: self.project.clone(), cache, mirrors: mirror.clone(), offline })
     }
 
     /// What fetches for this project. `offline`: from the cache alone.

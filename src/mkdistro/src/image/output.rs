@@ -238,8 +238,10 @@ mod tests {
         names.collect()
     }
 
+    type Way = (fn(&Path) -> Part, usize);
+
     /// Both ways to make a part, and how many names it has while it is written.
-    fn ways() -> [(fn(&Path) -> Part, usize); 2] {
+    fn ways() -> [Way; 2] {
         [(|target| Part::create(target).unwrap(), 0), (|target| Part::create_named(target).unwrap(), 1)]
     }
 
@@ -264,7 +266,9 @@ mod tests {
         for ((create, _), old) in ways().into_iter().flat_map(|way| [(way, None), (way, Some("old and longer"))]) {
             let dir = tempfile::tempdir().unwrap();
             let target = dir.path().join("out.iso");
-            old.map(|old| fs::write(&target, old).unwrap());
+            if let Some(old) = old {
+                fs::write(&target, old).unwrap();
+            }
             let part = create(&target);
             io::Write::write_all(&mut part.file(), b"whole").unwrap();
             assert_eq!(fs::read_to_string(&target).ok().as_deref(), old);
