@@ -268,6 +268,37 @@ impl Project {
 
 /// Another folder, user, umask, time zone, locale, number of cores, state of the caches, and a later time.
 #[test]
+fn the_distribution_has_no_lint_findings() {
+    let project = Project::new();
+    let outcome = run(Command::new(program()).args(["lint", "--json"]).current_dir(project.folder.path()));
+    assert_eq!(outcome.code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+    let report: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((&report["fatal"], &report["warnings"]), (&0.into(), &0.into()), "{report:#}");
+}
+
+#[test]
+fn a_fatal_lint_finding_stops_the_build() {
+    let project = Project::new();
+    let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n";
+    fs::write(project.path("overlay/etc/key.pem"), key).unwrap();
+    let outcome = project.build(&[]);
+    outcome.assert_failed(exit::CONFIG, &["fatal: /etc/key.pem (overlay): secret: a private key", "hint:", "allow"]);
+    project.assert_no_output();
+}
+
+#[test]
+fn sums_and_signature_are_right() {
+    let project = Project::new();
+    let shell =
+        |script: &str| run(Command::new("sh").args(["-ec", script]).arg(program()).current_dir(project.folder.path()));
+    let outcome = shell("\"$0\" keygen && \"$0\" build --key mkdistro.key && sha256sum --strict -c SHA256SUMS");
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.ends_with("out.iso: OK\n"), "{}", outcome.stdout);
+    let outcome = shell("minisign -Vm SHA256SUMS -p mkdistro.pub");
+    assert_eq!(outcome.code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[test]
 fn the_same_input_gives_the_same_bytes() {
     let one = Project::with_compression("zstd:1");
     let plain = Surroundings { umask: "022", zone: "UTC", locale: "C", is_humble: false, has_own_cache: false };

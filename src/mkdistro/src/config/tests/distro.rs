@@ -348,3 +348,30 @@ fn authorized_keys() {
         assert_eq!(parse_distro(&text).is_ok(), valid, "{line}: {:?}", parse_distro(&text));
     }
 }
+
+#[test]
+fn lint_and_what_it_allows() {
+    let check = "check = \"no-pei\"\npath = \"/usr/bin/x\"\nreason = \"so it is\"";
+    let path = "check = \"no-pie\"\npath = \"usr/bin/x\"\nreason = \"so it is\"";
+    let reason = "check = \"no-pie\"\npath = \"/usr/bin/x\"";
+    for (keys, expected) in [
+        (
+            check,
+            "lint.allow.check: bad value, expected the name of a check, as \"mkdistro lint --list\" shows them, found \
+             \"no-pei\"\n  hint: did you mean \"no-pie\"?",
+        ),
+        (
+            path,
+            "lint.allow.path: bad value, expected an absolute path or pattern without \"..\", \".\" and \"//\", found \
+             \"usr/bin/x\"\n  hint: did you mean \"/usr/bin/x\"?",
+        ),
+        (reason, "lint.allow.reason: missing, expected a string"),
+    ] {
+        let problems = parse_distro(&format!("{DISTRO}\n[[lint.allow]]\n{keys}\n")).unwrap_err();
+        let shown = problems.0.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n");
+        assert!(shown.starts_with("distro.toml:") && shown.ends_with(expected), "{shown}");
+    }
+    let bad = DISTRO.to_string() + "[lint]\nmax-file-mib = 0\n";
+    let problems = parse_distro(&bad).unwrap_err();
+    assert!(problems.0[0].to_string().contains("lint.max-file-mib: bad value, expected an integer from 1 to 4096"));
+}
