@@ -202,7 +202,7 @@ mod tests {
                     "/usr/bin/tool",
                     "/usr/lib/x86_64-linux-gnu/tool/plugin.so",
                     "/usr/share/data/**",
-                    "/usr/share/tool/[[]a[]]",
+                    "/usr/share/tool/\\[a\\]",
                 ]
                 .map(String::from)
                 .into(),
