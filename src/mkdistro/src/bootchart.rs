@@ -66,8 +66,11 @@ fn line(line: &str) -> Option<(u64, &str)> {
     Some((seconds.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(millis)?, rest.trim()))
 }
 
+/// Services by name: when each was started; when it was ready, with a note.
+type Services = BTreeMap<String, (u64, Option<(u64, String)>)>;
+
 /// Takes a step that is about a service: `start NAME as process N`, `NAME is ready`, `NAME: ended with …`.
-fn service(step: &str, at_ms: u64, services: &mut BTreeMap<String, (u64, Option<(u64, String)>)>) -> bool {
+fn service(step: &str, at_ms: u64, services: &mut Services) -> bool {
     let mut ends = |name: &str, note: &str| {
         let Some((_, ready)) = services.get_mut(name) else { return false };
         // What happens to one that was ready is no part of the boot.

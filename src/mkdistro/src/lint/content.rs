@@ -36,8 +36,11 @@ pub(super) fn duplicate(subject: &Subject<'_>, found: &mut Found) -> Result<()> 
     Ok(())
 }
 
+/// Whether bytes are of a kind.
+type Test = fn(&[u8]) -> bool;
+
 /// Folders of people and of build machines (sbuild, GitLab). A path counts if the part after it does.
-const BUILD_FOLDERS: [(&[u8], fn(&[u8]) -> bool); 5] = [
+const BUILD_FOLDERS: [(&[u8], Test); 5] = [
     // `reproducible-path` or NAME-VERSION, not some program's own /build/SOMETHING.
     (b"/build/", |part| part.contains(&b'-')),
     (b"/builds/", is_named),

@@ -31,8 +31,13 @@ fn is_text(content: &[u8]) -> bool {
     content.len() <= TEXT_BYTES_MAX && !content[..content.len().min(8192)].contains(&0)
 }
 
+/// Whether a text has something.
+type Search = fn(&[u8]) -> bool;
+/// Whether a byte is of a kind.
+type IsLetter = fn(u8) -> bool;
+
 /// What is looked for in every text file.
-const SECRETS: [(&str, fn(&[u8]) -> bool); 5] = [
+const SECRETS: [(&str, Search); 5] = [
     ("a private key (PEM)", private_key),
     ("a private key", key_file),
     ("an access token", token),
@@ -88,7 +93,7 @@ fn key_file(text: &[u8]) -> bool {
 }
 
 /// Prefixes of tokens, how many letters follow at least, and which. From the services' own descriptions.
-const TOKENS: [(&[u8], usize, fn(u8) -> bool); 16] = [
+const TOKENS: [(&[u8], usize, IsLetter); 16] = [
     (b"AKIA", 16, is_upper),
     (b"ASIA", 16, is_upper),
     (b"AIza", 35, is_base64_url),

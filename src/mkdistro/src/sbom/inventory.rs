@@ -189,21 +189,25 @@ fn reason(reason: Option<&Reason>) -> (String, Option<String>) {
     }
 }
 
+/// Who asked for a file, in words; the file that needs it as a shared library.
+type Asker = (String, Option<String>);
+
 /// Regular files with their hashes, made on all cores.
 fn files(
     tree: &Tree,
     origin: &dyn Fn(&[u8], &Node) -> Origin,
-    reason: &dyn Fn(&[u8]) -> (String, Option<String>),
+    reason: &dyn Fn(&[u8]) -> Asker,
 ) -> Vec<FileEntry> {
-    let found: Vec<(&[u8], &Node, &Bytes)> =
-        tree.iter().filter_map(|(path, node)| Some((path, node, node.content()?))).collect();
-    let hashes: Vec<(String, String)> = found.par_iter().map(|(_, _, content)| hashes(content)).collect();
-    let entry = |((path, node, content), (sha1, sha256)): ((&[u8], &Node, &Bytes), _)| {
+    let contents: Vec<&Bytes> = tree.iter().filter_map(|(_, node)| node.content()).collect();
+    let hashes: Vec<(String, String)> = contents.par_iter().map(|content| hashes(content)).collect();
+    let mut entries = Vec::with_capacity(contents.len());
+    let found = tree.iter().filter(|(_, node)| node.content().is_some());
+    for (((path, node), content), (sha1, sha256)) in found.zip(contents).zip(hashes) {
         let (reason, wanted_by) = reason(path);
         let size = content.len() as u64;
-        FileEntry { path: show(path), origin: origin(path, node), reason, wanted_by, size, sha1, sha256 }
-    };
-    found.into_iter().zip(hashes).map(entry).collect()
+        entries.push(FileEntry { path: show(path), origin: origin(path, node), reason, wanted_by, size, sha1, sha256 });
+    }
+    entries
 }
 
 /// SHA-1 and SHA-256, in pieces that stay in the processor's cache for the second of them.
