@@ -13,14 +13,16 @@ Builds bootable, RAM-resident micro Linux distributions that run containers
 Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
-  add       Add Debian packages or built-in recipes to the distribution
-  build     Build the distribution: distro.toml → out.iso
-  lock      Resolve recipes to exact packages: writes packages/lock.toml
-  new       Start a project in a new folder
-  outdated  List locked packages that the suites have in newer versions
-  remove    Take recipes out of the distribution
-  run       Boot an ISO under QEMU, with its console in this terminal
-  help      Print this message or the help of the given subcommand(s)
+  add          Add Debian packages or built-in recipes to the distribution
+  build        Build the distribution: distro.toml → out.iso
+  completions  Print a shell's completion script
+  lock         Resolve recipes to exact packages: writes packages/lock.toml
+  man          Write the man pages
+  new          Start a project in a new folder
+  outdated     List locked packages that the suites have in newer versions
+  remove       Take recipes out of the distribution
+  run          Boot an ISO under QEMU, with its console in this terminal
+  help         Print this message or the help of the given subcommand(s)
 
 Options:
   -q, --quiet    Print warnings and errors only

@@ -2,8 +2,10 @@
 
 mod add;
 mod build;
+mod completions;
 pub mod error;
 mod lock;
+mod man;
 mod new;
 mod outdated;
 pub mod progress;
@@ -42,7 +44,9 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 enum Command {
     Add(add::Add),
     Build(build::Build),
+    Completions(completions::Completions),
     Lock(lock::Lock),
+    Man(man::Man),
     New(new::New),
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
@@ -66,7 +70,9 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Add(add) => add.execute(&progress),
         Command::Build(build) => build.execute(&progress),
+        Command::Completions(completions) => completions.execute(),
         Command::Lock(lock) => lock.execute(&progress),
+        Command::Man(man) => man.execute(),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
