@@ -18,4 +18,5 @@ mod nearest;
 pub mod problem;
 pub mod progress;
 pub mod root;
+pub mod shell;
 pub mod template;

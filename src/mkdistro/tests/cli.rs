@@ -22,6 +22,7 @@ Commands:
   outdated     List locked packages that the suites have in newer versions
   remove       Take recipes out of the distribution
   run          Boot an ISO under QEMU, with its console in this terminal
+  shell        A command line inside the root, without booting it
   help         Print this message or the help of the given subcommand(s)
 
 Options:

@@ -12,6 +12,7 @@ pub mod progress;
 mod project;
 mod remove;
 mod run;
+mod shell;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -51,6 +52,7 @@ enum Command {
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
     Run(run::Run),
+    Shell(shell::Shell),
 }
 
 /// Writes a line of data to stdout. Unlike `println!` it does not panic when nobody reads it any more.
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
         Command::Run(run) => run.execute(),
+        Command::Shell(shell) => shell.execute(&progress),
     };
     match result {
         Ok(code) => code,

@@ -32,6 +32,10 @@ impl ProjectArguments {
         config::load(&self.project)
     }
 
+    pub(super) fn cache_folder(&self) -> Result<PathBuf> {
+        self.cache.clone().map_or_else(default_cache, Ok)
+    }
+
     /// The project's lock. One that has none yet is locked now: against the archive, or, from the cache alone, as this
     /// program was.
     pub(super) fn lock(&self, checked: &Checked, offline: bool, progress: &dyn Progress) -> Result<Lock> {
@@ -81,11 +85,7 @@ impl ProjectArguments {
         for list in [&mut sources.mirrors, &mut sources.security_mirrors] {
             list.splice(0..0, self.mirror.iter().cloned());
         }
-        let folder = match &self.cache {
-            Some(folder) => folder.clone(),
-            None => default_cache()?,
-        };
-        Ok(Fetcher::new(Cache::open(&folder)?, Mirrors::of_system(&sources)?, offline))
+        Ok(Fetcher::new(Cache::open(&self.cache_folder()?)?, Mirrors::of_system(&sources)?, offline))
     }
 }
 
