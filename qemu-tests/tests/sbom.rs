@@ -13,7 +13,7 @@ fn repository() -> PathBuf {
 
 /// stdout of a program that must succeed.
 fn output(command: &mut Command) -> Vec<u8> {
-    let output = command.output().unwrap_or_else(|error| panic!("running {command:?}: {error}"));
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }

@@ -31,6 +31,7 @@ pub mod progress;
 pub mod report;
 pub mod root;
 pub mod sbom;
+pub mod shell;
 pub mod sources;
 pub mod sums;
 pub mod template;

@@ -3,6 +3,7 @@
 mod add;
 mod build;
 mod cache;
+mod completions;
 mod diff;
 mod doctor;
 pub mod error;
@@ -13,6 +14,7 @@ mod licenses;
 mod lint;
 mod lock;
 mod making;
+mod man;
 mod new;
 mod outdated;
 pub mod progress;
@@ -21,6 +23,7 @@ mod remove;
 mod report;
 mod run;
 mod sbom;
+mod shell;
 mod sources;
 mod stock;
 mod verify;
@@ -58,6 +61,7 @@ enum Command {
     Add(add::Add),
     Build(build::Build),
     Cache(cache::Cache),
+    Completions(completions::Completions),
     Diff(diff::Diff),
     Doctor(doctor::Doctor),
     Inspect(inspect::Inspect),
@@ -66,12 +70,14 @@ enum Command {
     Licenses(licenses::Licenses),
     Lint(lint::Lint),
     Lock(lock::Lock),
+    Man(man::Man),
     New(new::New),
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
     Report(report::Report),
     Run(run::Run),
     Sbom(sbom::Sbom),
+    Shell(shell::Shell),
     Sources(sources::Sources),
     Verify(verify::Verify),
 }
@@ -95,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Add(add) => add.execute(&progress),
         Command::Build(build) => build.execute(&progress),
         Command::Cache(cache) => cache.execute(),
+        Command::Completions(completions) => completions.execute(),
         Command::Diff(diff) => diff.execute(),
         Command::Doctor(doctor) => doctor.execute(),
         Command::Inspect(inspect) => inspect.execute(&progress),
@@ -103,12 +110,14 @@ pub fn main() -> ExitCode {
         Command::Licenses(licenses) => licenses.execute(&progress),
         Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
+        Command::Man(man) => man.execute(),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
         Command::Report(report) => report.execute(&progress),
         Command::Run(run) => run.execute(&progress),
         Command::Sbom(sbom) => sbom.execute(&progress),
+        Command::Shell(shell) => shell.execute(&progress),
         Command::Sources(sources) => sources.execute(&progress),
         Command::Verify(verify) => verify.execute(&progress),
     };

@@ -40,6 +40,10 @@ impl ProjectArguments {
         config::load(&self.project)
     }
 
+    pub(super) fn cache_folder(&self) -> Result<PathBuf> {
+        cache_folder(self.sources.cache.as_deref())
+    }
+
     /// The project's lock. One that has none yet is locked now: against the archive, or, from the cache alone, as this
     /// program was.
     pub(super) fn lock(&self, checked: &Checked, offline: bool, progress: &dyn Progress) -> Result<Lock> {

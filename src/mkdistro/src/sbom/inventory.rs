@@ -193,11 +193,7 @@ fn reason(reason: Option<&Reason>) -> (String, Option<String>) {
 type Asker = (String, Option<String>);
 
 /// Regular files with their hashes, made on all cores.
-fn files(
-    tree: &Tree,
-    origin: &dyn Fn(&[u8], &Node) -> Origin,
-    reason: &dyn Fn(&[u8]) -> Asker,
-) -> Vec<FileEntry> {
+fn files(tree: &Tree, origin: &dyn Fn(&[u8], &Node) -> Origin, reason: &dyn Fn(&[u8]) -> Asker) -> Vec<FileEntry> {
     let contents: Vec<&Bytes> = tree.iter().filter_map(|(_, node)| node.content()).collect();
     let hashes: Vec<(String, String)> = contents.par_iter().map(|content| hashes(content)).collect();
     let mut entries = Vec::with_capacity(contents.len());
