@@ -2,7 +2,7 @@
 //! Needs the cache that building the image under test has filled, as `builder` does.
 #![expect(clippy::unwrap_used, reason = "in a test's own functions too, a panic is the verdict")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -26,6 +26,8 @@ struct Scene {
     project: Project,
     /// Of the image, from a build that nothing disturbed.
     sha256: String,
+    /// All files of that build beside the project's own: the image, its bills of materials, sums.
+    outputs: BTreeMap<String, Vec<u8>>,
     /// That build's time, from an empty cache.
     took: Duration,
 }
@@ -35,13 +37,26 @@ impl Scene {
         let project = Project::new();
         project.link_mirror();
         project.name_mirror(&format!("file://{}", project.path("mirror").display()));
+        let before = names(&project.path(""));
         let begin = Instant::now();
-        let outcome = run(&mut build(&project, "reference.iso"));
+        let outcome = run(&mut build(&project, "out.iso"));
+        let took = begin.elapsed();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         let sha256 = outcome.stdout.split(' ').next().unwrap().to_owned();
-        assert_eq!(sha256, sha256_of(&project.path("reference.iso")));
-        fs::remove_file(project.path("reference.iso")).unwrap();
-        Self { project, sha256, took: begin.elapsed() }
+        assert_eq!(sha256, sha256_of(&project.path("out.iso")));
+        let mut made = names(&project.path(""));
+        made.retain(|name| !before.contains(name) && name != "cache");
+        let content = |name: String| (name.clone(), fs::read(project.path(&name)).unwrap());
+        let outputs: BTreeMap<String, Vec<u8>> = made.into_iter().map(content).collect();
+        let scene = Self { project, sha256, outputs, took };
+        scene.remove_outputs();
+        scene
+    }
+
+    fn remove_outputs(&self) {
+        for name in self.outputs.keys() {
+            let _ = fs::remove_file(self.project.path(name));
+        }
     }
 
     fn remove_cache(&self) {
@@ -104,7 +119,8 @@ fn killed_at_random_moments() {
     let rounds = std::env::var("MKDISTRO_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let scene = Scene::new();
     let output = scene.project.path("out.iso");
-    let before = names(&scene.project.path(""));
+    let mut before = names(&scene.project.path(""));
+    before.remove("cache");
     let mut random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     println!("seed {random}");
     for round in 0..rounds {
@@ -112,6 +128,7 @@ fn killed_at_random_moments() {
         if round % 2 == 0 {
             let _ = fs::remove_dir_all(scene.project.path("cache"));
         }
+        scene.remove_outputs();
         fs::write(&output, "old").unwrap();
         let (name, number) = [("KILL", 9), ("INT", 2), ("KILL", 9), ("TERM", 15)][(round % 4) as usize];
         let moment = scene.took.mul_f64((next(&mut random) % 1000) as f64 / 1000.0);
@@ -124,14 +141,16 @@ fn killed_at_random_moments() {
         let at = format!("SIG{name} after {moment:?}, round {round}: {status}");
         println!("{at}");
         assert!(status.success() || status.signal() == Some(number), "{at}");
-        let found = fs::read(&output).unwrap();
-        assert!(found == b"old" || sha256_of(&output) == scene.sha256, "{at}: a damaged output");
-        assert!(!status.success() || found != b"old", "{at}");
+        for (name, expected) in &scene.outputs {
+            let is_whole = match fs::read(scene.project.path(name)) {
+                Ok(found) => found == *expected || (!status.success() && name == "out.iso" && found == b"old"),
+                Err(_) => !status.success() && name != "out.iso",
+            };
+            assert!(is_whole, "{at}: {name} is damaged");
+        }
         let mut left = names(&scene.project.path(""));
-        left.retain(|name| name != "out.iso" && name != "cache");
-        let mut expected = before.clone();
-        expected.remove("cache");
-        assert_eq!(left, expected, "{at}");
+        left.retain(|name| !scene.outputs.contains_key(name) && name != "cache");
+        assert_eq!(left, before, "{at}");
         scene.assert_cache_is_sound();
     }
     let outcome = run(&mut build(&scene.project, "out.iso"));

@@ -133,7 +133,9 @@ pub struct Subject {
 }
 
 /// The project as far as it could be read.
+#[derive(Default)]
 struct Known {
+    kernel_from_source: bool,
     locked: Option<Locked>,
     sources: Sources,
 }
@@ -149,7 +151,8 @@ pub fn examine(subject: &Subject) -> Result<Report> {
     checks.push(storage::cache(&subject.cache, missing));
     checks.push(storage::output(&subject.project));
     checks.extend(mirrors::check(subject, &known, missing)?);
-    checks.extend(programs::check(&programs::Search::of_system()));
+    let kernel = if known.kernel_from_source { BUILD } else { "a kernel from source" };
+    checks.extend(programs::check(&programs::Search::of_system(), kernel));
     checks.push(host::kvm(Path::new("/dev/kvm")));
     checks.push(host::firmware(&host::FIRMWARE.map(Path::new)));
     Ok(Report::new(checks))

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{Finding, State};
+use crate::kernel;
+use crate::problem::Problem;
 
 /// Where programs are looked for, and who installs them.
 pub(super) struct Search {
@@ -42,16 +44,6 @@ const SSH: [Tool; 2] = [
     tool("ssh-keygen", ["openssh-client", "openssh-clients", "openssh", "openssh-clients"]),
 ];
 const MKE2FS: Tool = tool("mke2fs", ["e2fsprogs"; 4]);
-/// What a kernel is built with (kernel Documentation/process/changes.rst); libelf is a library, see [`has_libelf`].
-const KERNEL: [Tool; 5] = [
-    tool("make", ["make"; 4]),
-    tool("cc", ["gcc"; 4]),
-    tool("flex", ["flex"; 4]),
-    tool("bison", ["bison"; 4]),
-    tool("bc", ["bc"; 4]),
-];
-const LIBELF: Tool = tool("libelf", ["libelf-dev", "elfutils-libelf-devel", "libelf", "libelf-devel"]);
-
 /// Folders that hold programs of administrators and are not always in PATH.
 const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
@@ -85,22 +77,25 @@ fn is_program(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-pub(super) fn check(search: &Search) -> Vec<Finding> {
-    let kernel: Vec<&Tool> = KERNEL.iter().collect();
-    let mut findings = vec![
+/// `kernel`: what a kernel from source is needed by.
+pub(super) fn check(search: &Search, kernel: &'static str) -> Vec<Finding> {
+    vec![
         one(search, "QEMU", "run", &[&QEMU]),
         one(search, "SSH client", "run", &SSH.each_ref()),
         one(search, "mke2fs", "run --disk", &[&MKE2FS]),
-    ];
-    let mut compiler = one(search, "compiler", "a kernel from source", &kernel);
-    let has_compiler = search.find("cc").is_some();
-    if has_compiler && !has_libelf() {
-        let mut missing: Vec<&Tool> = kernel.into_iter().filter(|tool| search.find(tool.program).is_none()).collect();
-        missing.push(&LIBELF);
-        compiler = absent(search, "compiler", "a kernel from source", &missing);
+        compiler(kernel),
+    ]
+}
+
+/// What `build` says when it makes a kernel.
+fn compiler(needed_by: &'static str) -> Finding {
+    match kernel::source::compiler() {
+        Ok(found) => Finding::ok("compiler", needed_by, found.lines().next().unwrap_or_default()),
+        Err(error) => {
+            let fix = error.downcast_ref::<Problem>().map_or("", |problem| &problem.hint);
+            Finding::bad("compiler", needed_by, State::Missing, error.to_string(), fix)
+        }
     }
-    findings.push(compiler);
-    findings
 }
 
 fn one(search: &Search, name: &str, needed_by: &'static str, tools: &[&Tool]) -> Finding {
@@ -132,17 +127,6 @@ fn version(search: &Search, program: &str) -> Result<String, String> {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
-}
-
-/// objtool, which the kernel's build makes first, includes this header.
-fn has_libelf() -> bool {
-    let includes = Command::new("cc")
-        .args(["-E", "-include", "gelf.h", "-x", "c", "/dev/null"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    includes.is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{BUILD, Finding, Known, State};
 use crate::archive::keyring::Keyring;
-use crate::config::{self, Checked, Sources};
+use crate::config::{self, Checked, KernelSource};
 use crate::image;
 use crate::lock::{self, Lock, Locked};
 
@@ -12,13 +12,13 @@ pub(super) fn check(folder: &Path) -> (Known, Vec<Finding>) {
     if !folder.join("distro.toml").exists() {
         let fix = "change to a project's folder, or name it with --project";
         let finding = Finding::bad("project", "a project", State::Missing, "no distro.toml here", fix);
-        return (Known { locked: None, sources: Sources::default() }, vec![finding]);
+        return (Known::default(), vec![finding]);
     }
     let checked = match config::load(folder) {
         Ok(checked) => checked,
         Err(error) => {
             let finding = Finding::bad("project", BUILD, State::Broken, first_line(&error), "mkdistro build");
-            return (Known { locked: None, sources: Sources::default() }, vec![finding]);
+            return (Known::default(), vec![finding]);
         }
     };
     let identity = &checked.distro.distro;
@@ -26,13 +26,17 @@ pub(super) fn check(folder: &Path) -> (Known, Vec<Finding>) {
     let (locked, lock_finding) = lock(folder, &checked);
     let findings = vec![Finding::ok("project", BUILD, found), lock_finding, key_ring(folder, &checked)];
     let sources = checked.distro.sources.clone();
-    (Known { locked, sources }, findings)
+    let kernel_from_source = checked.distro.kernel.source == KernelSource::Source;
+    (Known { kernel_from_source, locked, sources }, findings)
 }
 
 fn lock(folder: &Path, checked: &Checked) -> (Option<Locked>, Finding) {
     let bad = |state, error| Finding::bad("lock", BUILD, state, first_line(&error), "mkdistro lock");
     match Lock::read(folder) {
-        Err(error) if !folder.join(lock::PATH).exists() => (None, bad(State::Missing, error)),
+        // A build makes it, if mirrors answer.
+        Err(error) if !folder.join(lock::PATH).exists() => {
+            (None, Finding { needed_by: "builds that stay the same", ..bad(State::Missing, error) })
+        }
         Err(error) => (None, bad(State::Broken, error)),
         Ok(lock) => match lock::check(checked.clone(), lock, image::BOOT_PACKAGES) {
             Ok(locked) => {

@@ -9,13 +9,13 @@ pub mod minisign;
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tempfile::Builder;
 
+use crate::image;
 use crate::progress::Progress;
 use list::List;
 use minisign::SecretKey;
@@ -44,10 +44,12 @@ pub fn publish(output: &Path, sha256: &str, key: Option<&SecretKey>, time: u32, 
     let new = list.render();
     let changed = new != old;
     if changed {
-        replace(&sums, &new)?;
+        image::write_file(&sums, &new)?;
     }
     match key {
-        Some(key) => replace(&signature, key.sign(&new, &format!("timestamp:{time}\tfile:{FILE}\thashed")).as_bytes()),
+        Some(key) => {
+            image::write_file(&signature, key.sign(&new, &format!("timestamp:{time}\tfile:{FILE}\thashed")).as_bytes())
+        }
         None if changed && read(&signature)?.is_some() => {
             fs::remove_file(&signature).with_context(|| format!("removing {}", signature.display()))?;
             progress
@@ -65,20 +67,6 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
-}
-
-/// Writes a file under another name first; it appears with the mode that the umask allows.
-fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let write = || {
-        let mut builder = Builder::new();
-        builder.prefix(".mkdistro-").suffix(".part");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        let mut temp = builder.permissions(mode).tempfile_in(folder_of(path))?;
-        temp.write_all(content)?;
-        temp.persist(path)?;
-        Ok::<(), std::io::Error>(())
-    };
-    write().with_context(|| format!("writing {}", path.display()))
 }
 
 fn folder_of(path: &Path) -> PathBuf {

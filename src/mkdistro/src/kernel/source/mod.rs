@@ -22,6 +22,14 @@ use crate::progress::Progress;
 
 pub use store::Built;
 
+/// The compiler and linker that a kernel would be built with.
+///
+/// # Errors
+/// Programs or headers are missing: all are named, with the packages that bring them.
+pub(crate) fn compiler() -> Result<String> {
+    tools::check("")
+}
+
 use kconfig::Kconfig;
 use store::Store;
 use tree::SourceTree;
