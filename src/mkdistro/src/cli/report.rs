@@ -80,7 +80,7 @@ impl Report {
             return report::of_image(&open(path)?, old.as_ref());
         }
         let checked = self.project.load()?;
-        let lock = lock::Lock::read(&checked.dir)?;
+        let lock = self.project.lock(&checked, self.offline, progress)?;
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
         let fetcher = self.project.fetcher(&locked.checked, self.offline)?;
         let fetched = fetch::fetch(locked, &fetcher, progress)?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::contents::Why;
+use super::contents::{Why, recipe_in};
 use super::data::Because;
 
 /// Where it is on a medium.
@@ -146,7 +146,7 @@ impl Bill {
             match words(&self.files.get(path)?.reason) {
                 (Because::Recipe, name) => return Some(name),
                 (Because::Library, by) if by.starts_with('/') => path = by,
-                (Because::Library, by) => return by.strip_prefix("packages/")?.split_once(".toml")?.0.into(),
+                (Because::Library, by) => return recipe_in(by),
                 _ => return None,
             }
         }

@@ -47,6 +47,11 @@ impl Why {
     }
 }
 
+/// `podman` of `packages/podman.toml, libraries`, also of a built-in recipe's.
+pub(super) fn recipe_in(place: &str) -> Option<&str> {
+    place.split_once(".toml")?.0.rsplit_once("packages/").map(|(_, name)| name)
+}
+
 /// All files, links and devices of a root, by path. Folders hold nothing and are left out.
 pub(super) fn files(
     tree: &Tree,

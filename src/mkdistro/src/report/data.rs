@@ -3,9 +3,9 @@
 //! `bytes` are uncompressed. `stored` are bytes in the image, compressed; absent where there is no image to look into.
 //! Contents that are there twice are stored once and counted at the first path.
 
-use std::collections::BTreeMap;
+use serde::Serialize;
 
-use serde::{Deserialize, Serialize};
+pub use crate::timeline::Timeline;
 
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
@@ -234,29 +234,6 @@ pub struct FileRow {
     pub sha256: String,
     /// Target of a link.
     pub target: Option<String>,
-}
-
-/// What happened when.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Timeline {
-    /// In the order of the file.
-    pub events: Vec<Event>,
-    /// Numbers that belong to it, their unit in the name (`peak-memory-kib`).
-    #[serde(default)]
-    pub figures: BTreeMap<String, f64>,
-}
-
-/// One bar of a timeline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Event {
-    /// Events of one lane stand in one group: a thread, a stage.
-    pub lane: String,
-    /// What it was.
-    pub name: String,
-    /// Milliseconds since the timeline's zero.
-    pub start_ms: f64,
-    /// The same.
-    pub end_ms: f64,
 }
 
 /// What is different in an older image.

@@ -1,32 +1,31 @@
 //! The project that an image carries: what it was built from, as a folder in its root.
 
 use anyhow::{Context, Result};
+use contract::paths;
 use formats::tree::{Kind, Tree};
 
 use crate::config::{self, Checked};
 use crate::lock::{self, Lock};
 
-/// Where it is.
-const FOLDER: &str = "usr/share/mkdistro/";
-
 /// The lock that an image carries, if it does.
 pub(super) fn lock(tree: &Tree) -> Option<Lock> {
-    let path = format!("{FOLDER}{}", lock::PATH);
+    let path = format!("{}/{}", paths::RECIPE_DIR, lock::PATH);
     let text = std::str::from_utf8(tree.get(path.as_bytes())?.content()?).ok()?;
     Lock::parse(text).ok()
 }
 
 /// The project that an image carries; none if it carries none, or one for another mkdistro.
 pub(super) fn project(tree: &Tree) -> Option<Checked> {
-    tree.get(format!("{FOLDER}distro.toml").as_bytes())?;
+    tree.get(format!("{}/distro.toml", paths::RECIPE_DIR).as_bytes())?;
     unpack(tree).and_then(|folder| config::load(folder.path())).ok()
 }
 
 /// Its files in a folder that goes when it is dropped.
 fn unpack(tree: &Tree) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir().context("making a temporary folder for the image's project")?;
+    let prefix = format!("{}/", paths::RECIPE_DIR.trim_start_matches('/'));
     for (path, node) in tree.iter() {
-        let Some(name) = path.strip_prefix(FOLDER.as_bytes()) else { continue };
+        let Some(name) = path.strip_prefix(prefix.as_bytes()) else { continue };
         // Names in a tree have no `..` and are not absolute, and links are left out: nothing leads out of the folder.
         let (Ok(name), Kind::File(content)) = (std::str::from_utf8(name), &node.kind) else { continue };
         let target = folder.path().join(name);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::contents::recipe_in;
 use super::data::{Amount, Because, FileKind, FileRow, Kernel, Module, Subject};
 use crate::kernel::{KernelFiles, Module as KernelModule};
 
@@ -55,7 +56,7 @@ fn recipe<'a>(kernel: &'a KernelFiles, module: &'a KernelModule) -> Option<&'a s
     for _ in 0..100 {
         let asked_by = module.asked_by.as_str();
         let Some(name) = asked_by.strip_prefix("the module ") else {
-            return asked_by.strip_prefix("packages/")?.split_once(".toml")?.0.into();
+            return recipe_in(asked_by);
         };
         module = kernel.modules.iter().find(|other| other.name == name)?;
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::image::write_iso;
 use crate::progress::Silent;
 use crate::root::testing::{whole_fetched, whole_project, write};
+use crate::timeline::Event;
 
 const MTIME: u32 = 1_700_000_000;
 
@@ -169,17 +170,8 @@ fn the_text_has_all_tables() {
 }
 
 fn timeline() -> Timeline {
-    let event = |lane: &str, name: &str, start_ms, end_ms| data::Event {
-        lane: lane.into(),
-        name: name.into(),
-        start_ms,
-        end_ms,
-    };
-    let figures = [("peak-memory-kib".to_string(), 201_344.0)].into();
-    Timeline {
-        figures,
-        events: vec![event("kernel", "kernel", 0.0, 800.0), event("services", "</script>", 800.0, 2000.0)],
-    }
+    let events = vec![Event::new("kernel", "kernel", 0, 800), Event::new("service", "</script>", 800, 2000)];
+    Timeline { title: "boot".into(), events, figures: [("ready-ms".to_owned(), 2000)].into() }
 }
 
 /// A page with everything in it.

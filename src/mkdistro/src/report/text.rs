@@ -103,10 +103,11 @@ fn subjects(report: &Report, out: &mut String) {
 /// The ten longest events.
 fn longest(title: &str, timeline: &Timeline, out: &mut String) {
     let mut events: Vec<_> = timeline.events.iter().collect();
-    events.sort_by(|a, b| (b.end_ms - b.start_ms).total_cmp(&(a.end_ms - a.start_ms)));
+    events.sort_by_key(|event| std::cmp::Reverse(event.end_ms.saturating_sub(event.start_ms)));
     let mut rows = vec![vec![title.to_owned(), String::new(), "start".into(), "takes".into()]];
     for event in events.iter().take(10) {
-        let (start, takes) = (event.start_ms / 1e3, (event.end_ms - event.start_ms) / 1e3);
+        let seconds = |ms: u64| ms as f64 / 1e3;
+        let (start, takes) = (seconds(event.start_ms), seconds(event.end_ms.saturating_sub(event.start_ms)));
         rows.push(vec![event.lane.clone(), event.name.clone(), format!("{start:.2} s"), format!("{takes:.2} s")]);
     }
     out.push('\n');

@@ -1,5 +1,4 @@
-//! Timelines of builds and boots: `{"events":[{"lane":"…","name":"…","start_ms":0.0,"end_ms":0.0}],
-//! "figures":{}}`, as `mkdistro build --timings` and `mkdistro run --bootchart` write them.
+//! Reads the timelines of builds and boots that `mkdistro build --timings=FILE` and `mkdistro run --bootchart=FILE` write.
 
 use std::path::Path;
 
@@ -21,7 +20,7 @@ fn parse(text: &str) -> Result<Timeline> {
     let timeline: Timeline = serde_json::from_str(text)?;
     for event in &timeline.events {
         let (start, end) = (event.start_ms, event.end_ms);
-        ensure!(start.is_finite() && end.is_finite() && start <= end, "{:?} is from {start} to {end} ms", event.name);
+        ensure!(start <= end, "{:?} is from {start} to {end} ms", event.name);
     }
     Ok(timeline)
 }
@@ -32,12 +31,12 @@ mod tests {
 
     #[test]
     fn takes_events_that_make_sense() {
-        let good = r#"{"events":[{"lane":"pid 1","name":"mount","start_ms":1,"end_ms":2.5}]}"#;
-        assert_eq!(parse(good).unwrap().events[0].end_ms, 2.5);
-        assert_eq!(parse(r#"{"events":[]}"#).unwrap().events.len(), 0);
-        let backwards = good.replace("2.5", "0.5");
-        assert_eq!(parse(&backwards).unwrap_err().to_string(), "\"mount\" is from 1 to 0.5 ms");
-        for wrong in ["", "[]", "{}", r#"{"events":[{"name":"x"}]}"#] {
+        let good = r#"{"title":"boot","events":[{"lane":"init","name":"mount","start_ms":1,"end_ms":25}]}"#;
+        assert_eq!(parse(good).unwrap().events[0].end_ms, 25);
+        assert_eq!(parse(r#"{"title":"","events":[]}"#).unwrap().events.len(), 0);
+        let backwards = good.replace("25", "0");
+        assert_eq!(parse(&backwards).unwrap_err().to_string(), "\"mount\" is from 1 to 0 ms");
+        for wrong in ["", "[]", "{}", r#"{"title":"x","events":[{"name":"x"}]}"#] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -42,7 +42,7 @@ const Overview = (() => {
         figure("Root, unpacked", Format.size(data.unpacked), Format.many(data.files.length, "file")),
         packages ? figure("Packages", Format.count(packages), data.recipes.length ? `by ${Format.many(data.recipes.length, "recipe")}` : null) : null,
         figure("Kernel", Format.size(data.kernel.bytes), data.kernel.release),
-        figure("Modules", Format.count(data.kernel.modules.files), `${Format.size(data.kernel.modules.bytes)} unpacked`)),
+        data.kernel.modules.files ? figure("Modules", Format.count(data.kernel.modules.files), `${Format.size(data.kernel.modules.bytes)} unpacked`) : ""),
       image ? bar(image.parts.map((part) => [part.name, part.bytes, partClass(part.name)]), image.bytes) : "",
     );
     id("foot").replaceChildren(el("p", {}, `Written by mkdistro ${data.mkdistro}. The page holds its data and asks no network for anything.`));
