@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::lock::tests::{lock, project};
+use crate::lock::{Lock, Request};
 
 fn subject(folder: &Path) -> Subject {
     let mirrors = vec![format!("file://{}", folder.join("no-archive").display())];
@@ -50,12 +51,19 @@ fn a_folder_that_is_no_project() {
 
 #[test]
 fn a_project_step_by_step() {
-    let (dir, _) = project();
+    let (dir, checked) = project();
+    let distro = toml::to_string(&checked.distro).unwrap();
+    fs::write(dir.path().join("distro.toml"), distro).unwrap();
+    for (name, recipe) in &checked.recipes {
+        let text = format!("schema = 1\nsummary = \"a test\"\npackages = {:?}\n", recipe.packages);
+        fs::write(dir.path().join(format!("packages/{name}.toml")), text).unwrap();
+    }
     let report = examine(&subject(dir.path())).unwrap();
     assert_eq!((state(&report, "project"), state(&report, "lock")), (State::Ok, State::Missing));
     assert!(report.ready, "a build makes the lock");
 
-    let lock = lock();
+    let request = Request::of(&checked, crate::image::BOOT_PACKAGES).hash();
+    let lock = Lock { request, ..lock() };
     lock.write(dir.path()).unwrap();
     let report = examine(&subject(dir.path())).unwrap();
     assert_eq!((state(&report, "lock"), state(&report, "key ring")), (State::Ok, State::Ok));
