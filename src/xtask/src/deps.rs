@@ -40,7 +40,8 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("windows-sys", "not compiled here"),
 ];
 
-const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// What the source of a crate of a registry begins with in Cargo.lock; others are repositories and folders.
+const REGISTRY: &str = "registry+";
 
 /// A package of Cargo.lock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,7 +104,7 @@ fn members() -> Result<BTreeSet<String>> {
 /// Neither git nor folders but ours: what cannot be had again from the registry cannot be reviewed by others either.
 fn foreign_sources(locked: &[Locked], members: &BTreeSet<String>) -> Vec<String> {
     let is_foreign = |package: &&Locked| match &package.source {
-        Some(source) => source != REGISTRY,
+        Some(source) => !source.starts_with(REGISTRY),
         None => !members.contains(&package.name),
     };
     let foreign = locked.iter().filter(is_foreign);
@@ -202,7 +203,7 @@ mod tests {
 
     pub(super) const LOCK: &str = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\n\
                         [[package]]\nname = \"b\"\nversion = \"2.0.0\"\n\
-                        source = \"registry+https://github.com/rust-lang/crates.io-index\"\nchecksum = \"x\"\n\
+                        source = \"registry+https://host.test/index\"\nchecksum = \"x\"\n\
                         dependencies = [\n \"a\",\n]\n\n\
                         [[package]]\nname = \"b\"\nversion = \"3.0.0\"\nsource = \"git+https://host.test/b\"\n";
 
