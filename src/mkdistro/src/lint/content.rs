@@ -39,14 +39,16 @@ pub(super) fn duplicate(subject: &Subject<'_>, found: &mut Found) -> Result<()> 
 /// Whether bytes are of a kind.
 type Test = fn(&[u8]) -> bool;
 
-/// Folders of people and of build machines (sbuild, GitLab). A path counts if the part after it does.
-const BUILD_FOLDERS: [(&[u8], Test); 5] = [
+/// Folders of people and of build machines (sbuild, GitLab): a path counts if so many parts follow, the first of which
+/// does.
+const BUILD_FOLDERS: [(&[u8], usize, Test); 5] = [
     // `reproducible-path` or NAME-VERSION, not some program's own /build/SOMETHING.
-    (b"/build/", |part| part.contains(&b'-')),
-    (b"/builds/", is_named),
-    (b"/home/", is_named),
-    (b"/root/.cargo/", is_named),
-    (b"/root/.rustup/", is_named),
+    (b"/build/", 2, |part| part.contains(&b'-')),
+    (b"/builds/", 2, is_named),
+    // Help texts have /home/user/FILE.
+    (b"/home/", 3, is_named),
+    (b"/root/.cargo/", 2, is_named),
+    (b"/root/.rustup/", 2, is_named),
 ];
 
 fn is_named(part: &[u8]) -> bool {
@@ -66,14 +68,14 @@ pub(super) fn build_path(subject: &Subject<'_>, found: &mut Found) -> Result<()>
 
 /// The first path of a build machine in a file; `own`, the login user's home, is none.
 fn build_folder(content: &[u8], own: &[u8]) -> Option<String> {
-    BUILD_FOLDERS.iter().find_map(|(folder, counts)| {
+    BUILD_FOLDERS.iter().find_map(|(folder, least, counts)| {
         memmem::find_iter(content, folder).find_map(|at| {
             let text = &content[at..content.len().min(at + 100)];
             let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+~-".contains(byte);
             let path = &text[..text.iter().position(|byte| !is_path(byte)).unwrap_or(text.len())];
             let mut parts = path[folder.len()..].split(|&byte| byte == b'/');
-            // A file in that folder, not the folder alone.
-            let is_file = parts.next().is_some_and(counts) && parts.next().is_some_and(is_named);
+            let is_file =
+                parts.next().is_some_and(counts) && parts.take_while(|part| is_named(part)).count() + 1 >= *least;
             (is_file && !path.starts_with(own)).then(|| String::from_utf8_lossy(path).into_owned())
         })
     })

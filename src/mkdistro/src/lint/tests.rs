@@ -218,7 +218,7 @@ fn content_of_files() {
         (b"var/log/dpkg.log", text("")),
         (b"root/.bash_history", text("")),
         (b"usr/built", text("x/build/reproducible-path/a.c:1\0")),
-        (b"usr/home", text("in /home/ or /home/core/x or /home/me: /home/me/src/a.c")),
+        (b"usr/home", text("in /home/ or /home/core/x or /home/me/file: /home/me/src/a.c")),
         (b"usr/docs", text("cd /build/ && make; see /build/libpod/_ping, /build/a-1, /home/you")),
     ]);
     let expected = [
