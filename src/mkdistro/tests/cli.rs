@@ -13,28 +13,30 @@ Builds bootable, RAM-resident micro Linux distributions that run containers
 Usage: mkdistro [OPTIONS] <COMMAND>
 
 Commands:
-  add       Add Debian packages or built-in recipes to the distribution
-  build     Build the distribution: distro.toml → out.iso
-  cache     Show what the cache holds, or empty it
+  add          Add Debian packages or built-in recipes to the distribution
+  build        Build the distribution: distro.toml → out.iso
+  cache        Show what the cache holds, or empty it
   completions  Print a shell's completion script
-  diff      Show how two images differ: packages, kernel, files, sizes
-  doctor    Say what this machine lacks, and the command that brings it
-  inspect   Show what is in an image, initramfs, SquashFS, package or lock
-  keygen    Make a key pair that signs images
-  licenses  List the licences of what is in the image
-  lint      Check the root for what should not be in an image
-  lock      Resolve recipes to exact packages: writes packages/lock.toml
+  diff         Show how two images differ: packages, kernel, files, sizes
+  doctor       Say what this machine lacks, and the command that brings it
+  inspect      Show what is in an image, initramfs, SquashFS, package or lock
+  kernel       Check, show and weigh the kernel
+  keygen       Make a key pair that signs images
+  licenses     List the licences of what is in the image
+  lint         Check the root for what should not be in an image
+  lock         Resolve recipes to exact packages: writes packages/lock.toml
   man          Write the man pages
-  new       Start a project in a new folder
-  outdated  List locked packages that the suites have in newer versions
-  remove    Take recipes out of the distribution
-  report    Show what the image consists of and what everything costs
-  run       Boot the distribution under QEMU, with its console in this terminal
-  sbom      Write the bill of materials: every file, its package and licence
+  new          Start a project in a new folder
+  outdated     List locked packages that the suites have in newer versions
+  remove       Take recipes out of the distribution
+  report       Show what the image consists of and what everything costs
+  run          Boot the distribution under QEMU, with its console in this
+               terminal
+  sbom         Write the bill of materials: every file, its package and licence
   shell        A command line inside the root, without booting it
-  sources   Fetch the exact sources of what is in the image
-  verify    Build an image again from the recipe inside of it, and compare
-  help      Print this message or the help of the given subcommand(s)
+  sources      Fetch the exact sources of what is in the image
+  verify       Build an image again from the recipe inside of it, and compare
+  help         Print this message or the help of the given subcommand(s)
 
 Options:
   -q, --quiet    Print warnings and errors only
