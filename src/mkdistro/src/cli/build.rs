@@ -83,10 +83,11 @@ impl Build {
         let mtime = making.mtime;
         let inputs = making.inputs(if self.no_sbom { "iso" } else { "iso and sbom" }, &self.output);
         let unchanged = inputs.as_ref().and_then(|inputs| inputs.unchanged());
-        if let Some(iso) = unchanged.iter().flatten().next() {
-            sums::publish(&self.output, &iso.sha256, key.as_ref(), mtime, progress)?;
+        if let Some(outputs) = unchanged.filter(|outputs| !outputs.is_empty()) {
+            let outputs: Vec<_> = outputs.into_iter().map(|output| (output.path, output.sha256)).collect();
+            sums::publish(&outputs, key.as_ref(), mtime, progress)?;
             progress.say(&format!("unchanged: {}", self.output.display()));
-            return print_line(format_args!("{}  {}", iso.sha256, self.output.display()));
+            return print_line(format_args!("{}  {}", outputs[0].1, self.output.display()));
         }
         let cache = making.cache().to_owned();
         let Made { checked, root, bills } = making.make(progress)?;
@@ -95,7 +96,7 @@ impl Build {
         if !self.no_sbom {
             outputs.extend(sbom::write_beside(&self.output, &bills)?);
         }
-        sums::publish(&image.path, &image.sha256, key.as_ref(), mtime, progress)?;
+        sums::publish(&outputs, key.as_ref(), mtime, progress)?;
         finish(&cache, inputs.as_ref(), &outputs);
         let parts: Vec<String> =
             image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();

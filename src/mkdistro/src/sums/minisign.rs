@@ -103,7 +103,7 @@ impl SecretKey {
     /// The text of the public key's file.
     pub fn public_text(&self) -> String {
         let id = u64::from_le_bytes(self.id);
-        format!("untrusted comment: minisign public key {id:016X}\n{}\n", self.public_line())
+        format!("untrusted comment: minisign public key {id:X}\n{}\n", self.public_line())
     }
 
     fn secret_text(&self) -> String {

@@ -25,13 +25,19 @@ pub const FILE: &str = "SHA256SUMS";
 /// Its signature's name.
 pub const SIGNATURE: &str = "SHA256SUMS.minisig";
 
-/// Notes the sha256 (hex) of an output in `SHA256SUMS` of its folder and signs that file if there is a key.
+/// Notes the outputs of a build, all in one folder, with their sha256 (hex) in `SHA256SUMS` there, and signs that file if
+/// there is a key.
 ///
 /// `time` (seconds since 1970) goes into the signature: the image's, so that the same input gives the same signature.
 /// Without a key a signature that does not fit any more is removed.
-pub fn publish(output: &Path, sha256: &str, key: Option<&SecretKey>, time: u32, progress: &dyn Progress) -> Result<()> {
-    let folder = folder_of(output);
-    let name = output.file_name().with_context(|| format!("{} has no file name", output.display()))?;
+pub fn publish(
+    outputs: &[(PathBuf, String)],
+    key: Option<&SecretKey>,
+    time: u32,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let Some((first, _)) = outputs.first() else { return Ok(()) };
+    let folder = folder_of(first);
     // Two builds into one folder, one after the other: each reads what the other wrote.
     let lock = File::open(&folder).with_context(|| format!("opening {}", folder.display()))?;
     lock.lock().with_context(|| format!("locking {}", folder.display()))?;
@@ -40,7 +46,10 @@ pub fn publish(output: &Path, sha256: &str, key: Option<&SecretKey>, time: u32, 
     let old = read(&sums)?.unwrap_or_default();
     let mut list = List::parse(&old);
     list.retain(|name| fs::symlink_metadata(folder.join(std::ffi::OsStr::from_bytes(name))).is_ok());
-    list.set(name.as_bytes(), sha256);
+    for (path, sha256) in outputs {
+        let name = path.file_name().with_context(|| format!("{} has no file name", path.display()))?;
+        list.set(name.as_bytes(), sha256);
+    }
     let new = list.render();
     let changed = new != old;
     if changed {

@@ -63,13 +63,17 @@ fn lists_are_read_and_written_as_by_coreutils() {
 #[test]
 fn entries_are_merged_and_coreutils_accepts_them() {
     let dir = tempfile::tempdir().unwrap();
-    let publish = |name: &str, hash: &str| publish(&dir.path().join(name), hash, None, 0, &Silent).unwrap();
+    let publish = |files: &[(&str, &str)]| {
+        let outputs: Vec<_> = files.iter().map(|(name, hash)| (dir.path().join(name), (*hash).to_string())).collect();
+        publish(&outputs, None, 0, &Silent).unwrap();
+    };
     for (name, content) in [("out.iso", "abc"), ("line\nfeed\\.img", ""), ("other", "")] {
         fs::write(dir.path().join(name), content).unwrap();
     }
     fs::write(dir.path().join(FILE), format!("{OTHER}  gone\n{OTHER}  other\n")).unwrap();
-    publish("out.iso", HASH);
-    publish("line\nfeed\\.img", OTHER);
+    publish(&[]);
+    publish(&[("out.iso", OTHER)]);
+    publish(&[("out.iso", HASH), ("line\nfeed\\.img", OTHER)]);
     let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
     assert_eq!(text, format!("\\{OTHER}  line\\nfeed\\\\.img\n{OTHER}  other\n{HASH}  out.iso\n"));
     if let Some((good, output)) = run(dir.path(), "sha256sum", &["--strict", "-c", FILE]) {
@@ -85,7 +89,7 @@ fn many_builds_at_once_lose_no_entry() {
         for number in 0..16 {
             let path = dir.path().join(format!("{number}.iso"));
             fs::write(&path, "abc").unwrap();
-            scope.spawn(move || publish(&path, HASH, None, 0, &Silent).unwrap());
+            scope.spawn(move || publish(&[(path, HASH.into())], None, 0, &Silent).unwrap());
         }
     });
     assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap().lines().count(), 16);
@@ -96,16 +100,17 @@ fn a_signature_that_does_not_fit_any_more_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (output, signature) = (dir.path().join("out.iso"), dir.path().join(SIGNATURE));
     fs::write(&output, "abc").unwrap();
+    let with = |hash: &str| [(output.clone(), hash.to_string())];
     let key = key(dir.path());
-    publish(&output, HASH, Some(&key), 7, &Silent).unwrap();
+    publish(&with(HASH), Some(&key), 7, &Silent).unwrap();
     let first = fs::read(&signature).unwrap();
     let warnings = Warnings::default();
     // Nothing new: it still fits. With the key the same bytes come again.
-    publish(&output, HASH, None, 8, &warnings).unwrap();
-    publish(&output, HASH, Some(&key), 7, &warnings).unwrap();
+    publish(&with(HASH), None, 8, &warnings).unwrap();
+    publish(&with(HASH), Some(&key), 7, &warnings).unwrap();
     assert_eq!(fs::read(&signature).unwrap(), first);
     assert_eq!(warnings.0.lock().unwrap().len(), 0);
-    publish(&output, OTHER, None, 8, &warnings).unwrap();
+    publish(&with(OTHER), None, 8, &warnings).unwrap();
     assert!(!signature.exists());
     let warning = format!("{} is removed: it was of an older SHA256SUMS; sign again with --key", signature.display());
     assert_eq!(*warnings.0.lock().unwrap(), [warning]);
@@ -117,7 +122,7 @@ fn minisign_accepts_what_we_sign() {
     let key = key(dir.path());
     let output = dir.path().join("out.iso");
     fs::write(&output, "abc").unwrap();
-    publish(&output, HASH, Some(&key), 1_700_000_000, &Silent).unwrap();
+    publish(&[(output, HASH.into())], Some(&key), 1_700_000_000, &Silent).unwrap();
     let verify = ["-Vm", FILE, "-p", "test.pub"];
     let Some((good, text)) = run(dir.path(), "minisign", &verify) else { return };
     assert!(good, "{text}");
@@ -167,6 +172,16 @@ fn keys_are_files_of_their_owner_and_are_never_replaced() {
     assert!(!dir.path().join("test.other").exists());
     assert!(new.save(&dir.path().join("new.pub")).is_err());
     assert_eq!(SecretKey::load(&path).unwrap().public_line(), key.public_line());
+}
+
+/// A key whose number begins with zeros: minisign writes it without them.
+#[test]
+fn the_key_s_number_is_minisign_s() {
+    const TEXT: &str = "untrusted comment: x\nRWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQAAAAAA\
+                        AAA5DJ/IKaSic+AJGtIO87wxSUvv3MqYRUyafWolTCM9IDztRfgfU7FmwYsBw+9sfKHLQdyjBIIqZacqqSitVvtdAA\
+                        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+    let key = SecretKey::parse(TEXT).unwrap();
+    assert_eq!(key.public_text().lines().next(), Some("untrusted comment: minisign public key 1"));
 }
 
 #[test]
