@@ -18,8 +18,8 @@ use crate::sources::{self, Located};
 /// Fetch the exact sources of what is in the image
 ///
 /// The .dsc and tarballs of the source package of every Debian package with a file in the image, of the version that it
-/// was built from, the kernel's too; found in the suites' signed indices and verified. With --list also the Rust crates
-/// of the guest's programs: "cargo vendor" in mkdistro's own source tree fetches those.
+/// was built from, and of the sources that are compiled in; found in the suites' signed indices and verified. With --list
+/// also the Rust crates of the guest's programs: "cargo vendor" in mkdistro's own source tree fetches those.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  mkdistro sources\n  mkdistro sources --list --only linux")]
 pub(super) struct Sources {
@@ -31,9 +31,9 @@ pub(super) struct Sources {
     /// Only sources of this name; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Also sources that were compiled into programs from other packages (Built-Using, of podman about 170)
+    /// Without the sources of other packages that are compiled in (Built-Using; podman has about 170, 200 MB)
     #[arg(long)]
-    built_using: bool,
+    no_built_using: bool,
     /// List names, versions, files, sizes and sha256 instead of fetching
     #[arg(long)]
     list: bool,
@@ -47,7 +47,7 @@ impl Sources {
         let stock = self.stock.take(progress)?;
         let wanted: BTreeSet<&Source> = stock
             .inventory
-            .sources(self.built_using)
+            .sources(!self.no_built_using)
             .into_iter()
             .filter(|source| self.only.is_empty() || self.only.contains(&source.name))
             .collect();

@@ -2,6 +2,9 @@
 //!
 //! Of a package the source package that the lock names is meant; of a rebuild without changes (`1.2-3+b1`) that is `1.2-3`.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
