@@ -63,6 +63,7 @@ fn every_file_leads_to_a_package_with_version_licence_and_purl() {
 fn the_medium_has_what_the_command_prints() {
     let iso = std::env::var_os("MKDISTRO_TEST_ISO").unwrap();
     for (format, name) in [("spdx", "spdx"), ("cyclonedx", "cdx")] {
+        let read = mkdistro(&["sbom", iso.to_str().unwrap(), "--format", format]);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.gz");
         let source = format!("/sbom/sbom.{name}.json.gz");
@@ -73,6 +74,7 @@ fn the_medium_has_what_the_command_prints() {
         assert!(on_medium == mkdistro(&["sbom", "--offline", "--format", format]).trim_end(), "{format} differs");
         let beside = std::fs::read_to_string(format!("{}.{name}.json", Path::new(&iso).display())).unwrap();
         assert!(on_medium == beside, "{format} beside the ISO differs");
+        assert!(on_medium == read.trim_end(), "{format} of the image differs");
     }
 }
 

@@ -10,18 +10,22 @@ use super::print_line;
 use super::stock::StockArguments;
 use crate::image;
 use crate::progress::Progress;
-use crate::sbom::Format;
+use crate::sbom::{self, Format};
 
 /// Write the bill of materials: every file, its package and licence
 ///
 /// Every file with its package, source package, version, licence and sha256, and what needed each shared library; the
 /// Rust crates of the guest's programs and of mkdistro itself. The same document as "build" writes beside the ISO, without
-/// compressing an image.
+/// compressing an image. Of an IMAGE: the one that is in it.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  mkdistro sbom\n  mkdistro sbom --format cyclonedx --output box.cdx.json")]
+#[command(
+    after_long_help = "Examples:\n  mkdistro sbom\n  mkdistro sbom out.iso\n  mkdistro sbom --format cyclonedx --output box.cdx.json"
+)]
 pub(super) struct Sbom {
     #[command(flatten)]
     stock: StockArguments,
+    /// An image, instead of the project
+    image: Option<PathBuf>,
     /// SPDX 2.3 or CycloneDX 1.6, both as JSON
     #[arg(long, value_name = "NAME", default_value = "spdx")]
     format: FormatName,
@@ -42,7 +46,10 @@ impl Sbom {
             FormatName::Spdx => Format::Spdx,
             FormatName::Cyclonedx => Format::CycloneDx,
         };
-        let document = format.write(&self.stock.take(progress)?.inventory);
+        let document = match &self.image {
+            Some(image) => sbom::of_image(image, format)?,
+            None => format.write(&self.stock.take(progress)?.inventory),
+        };
         match &self.output {
             None => print_line(document)?,
             Some(path) => image::write_file(path, document.as_bytes())?,

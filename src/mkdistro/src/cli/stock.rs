@@ -30,7 +30,7 @@ impl StockArguments {
     /// Fetches, assembles, and takes stock.
     pub(super) fn take(&self, progress: &dyn Progress) -> Result<Stock> {
         let checked = self.project.load()?;
-        let lock = lock::Lock::read(&checked.dir)?;
+        let lock = self.project.lock(&checked, self.offline, progress)?;
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
         let created = image_time(std::env::var_os("SOURCE_DATE_EPOCH"), &locked.lock)?;
         let fetcher = self.project.fetcher(&locked.checked, self.offline)?;

@@ -92,6 +92,13 @@ pub enum Origin {
     Project(String),
 }
 
+/// Source packages whose copyright file is in a package that no image needs (OpenSSH's in openssh-client, the kernel's not
+/// read where it is built from source), and what it comes to.
+const KNOWN: [(&str, &str); 2] = [
+    ("linux", "GPL-2.0-only WITH Linux-syscall-note"),
+    ("openssh", "BSD-2-Clause AND BSD-3-Clause AND ISC AND MIT AND SSH-OpenSSH"),
+];
+
 /// The guest's programs, by path.
 const PROGRAMS: [(&str, &str); 2] = [(paths::INIT, "init"), ("/usr/bin/distroctl", "distroctl")];
 
@@ -225,7 +232,12 @@ fn package(locked: &LockedPackage, fetched: &Fetched, packages: &Packages) -> Re
     let copyright_file = copyright_file(&locked.name, &fetched.locked.lock, packages, 4)
         .or_else(|| copyright_of_sibling(locked, &fetched.locked.lock, packages))
         .unwrap_or_default();
-    let copyright = copyright::read(&String::from_utf8_lossy(&copyright_file), &source.name);
+    let mut copyright = copyright::read(&String::from_utf8_lossy(&copyright_file), &source.name);
+    if let Some((_, license)) = KNOWN.iter().find(|(known, _)| *known == source.name)
+        && copyright_file.is_empty()
+    {
+        copyright.license.add_spdx(license);
+    }
     let built_using = control.built_using.into_iter().map(|(name, version)| Source { name, version }).collect();
     Ok(Package {
         locked: locked.clone(),

@@ -2,7 +2,7 @@
 //!
 //! [`Inventory`] is taken of an assembled root; [`Format`] says as which document it is written. Both documents go beside the
 //! image and, compressed, onto its medium. The root is RAM, so it gets one, without what is not in the image: of the
-//! default distribution 22 KB compressed, where the full ones would be 36 KB (CycloneDX) and 74 KB (SPDX, whose every file
+//! default distribution 24 KB compressed, where the full ones would be 36 KB (CycloneDX) and 74 KB (SPDX, whose every file
 //! has a SHA-1 and several relationships).
 
 pub mod copyright;
@@ -16,18 +16,21 @@ mod spdx;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use formats::tree::{Kind, Node, Tree};
+use rayon::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::fetch::hex;
 use crate::image;
+use crate::inspect;
 use crate::root::RootTree;
 
 pub use inventory::{FileEntry, Inventory, Origin, Package, Source};
@@ -52,6 +55,8 @@ pub enum Detail {
 
 /// The document in the root.
 pub const ROOT_PATH: &str = "/usr/share/mkdistro/sbom.cdx.json";
+/// Most bytes that a document is unpacked to; one takes about a kilobyte per file.
+const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
 /// Folder of the documents on the medium.
 const MEDIUM_FOLDER: &str = "sbom";
 
@@ -82,11 +87,16 @@ impl Format {
 /// Something in the root is in the way.
 pub fn embed(inventory: &Inventory, root: &mut RootTree) -> Result<Vec<(Format, Bytes)>> {
     put(&mut root.tree, ROOT_PATH, Bytes::from(cyclonedx::write(inventory, Detail::Image)))?;
+    let documents: Vec<(Format, Bytes, Bytes)> = Format::ALL
+        .par_iter()
+        .map(|format| {
+            let document = Bytes::from(format.write(inventory));
+            Ok((*format, compressed(&document)?, document))
+        })
+        .collect::<Result<_>>()?;
     let mut full = Vec::new();
-    for format in Format::ALL {
-        let document = Bytes::from(format.write(inventory));
-        let path = format!("{MEDIUM_FOLDER}/sbom.{}.gz", format.extension());
-        put(&mut root.beside, &path, compressed(&document)?)?;
+    for (format, compressed, document) in documents {
+        put(&mut root.beside, &path_on_medium(format), compressed)?;
         full.push((format, document));
     }
     Ok(full)
@@ -111,9 +121,27 @@ pub fn write_beside(output: &Path, documents: &[(Format, Bytes)]) -> Result<Vec<
     Ok(written)
 }
 
+/// The full document on an image's medium.
+///
+/// # Errors
+/// The image cannot be read, or has none: an initramfs, say, which holds only [`ROOT_PATH`].
+pub fn of_image(path: &Path, format: Format) -> Result<String> {
+    let read = || -> Result<String> {
+        let located = inspect::locate(&inspect::read(path)?, &format!("/{}", path_on_medium(format)))?;
+        let mut document = String::new();
+        GzDecoder::new(&located.content()?[..]).take(MAX_DOCUMENT_BYTES).read_to_string(&mut document)?;
+        Ok(document)
+    };
+    read().with_context(|| format!("reading the bill of materials of {}", path.display()))
+}
+
+fn path_on_medium(format: Format) -> String {
+    format!("{MEDIUM_FOLDER}/sbom.{}.gz", format.extension())
+}
+
 /// As gzip, without a time.
 fn compressed(document: &[u8]) -> Result<Bytes> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(document).context("compressing a bill of materials")?;
     Ok(Bytes::from(encoder.finish().context("compressing a bill of materials")?))
 }
