@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::making::image_time;
 use super::print_line;
 use super::project::ProjectArguments;
 use crate::progress::Progress;
 use crate::report::data::Report as Data;
 use crate::report::{self, Opened};
+use crate::sbom::{self, Inventory};
 use crate::{fetch, image, lock, root};
 
 /// Show what the image consists of and what everything costs
@@ -82,11 +84,15 @@ impl Report {
         let checked = self.project.load()?;
         let lock = self.project.lock(&checked, self.offline, progress)?;
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
+        let created = image_time(std::env::var_os("SOURCE_DATE_EPOCH"), &locked.lock)?;
         let fetcher = self.project.fetcher(&locked.checked, self.offline)?;
         let fetched = fetch::fetch(locked, &fetcher, progress)?;
-        let root = root::assemble(&fetched, progress)?;
+        let mut root = root::assemble(&fetched, progress)?;
+        let medium = image::medium(&fetched.locked.checked, &root)?;
+        let inventory = Inventory::take(&fetched, &root, &medium, created)?;
+        sbom::embed(&inventory, &mut root)?;
         let built = Path::new("out.iso");
         let image = built.exists().then(|| open(built)).transpose()?;
-        report::of_project(&fetched, &root, image.as_ref(), old.as_ref())
+        report::of_project(&fetched, &root, Some(&inventory), image.as_ref(), old.as_ref())
     }
 }

@@ -2,15 +2,19 @@
 //! and the packages' licences. Only what the report shows is read; a document of another program gives what it has.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::contents::{Why, recipe_in};
 use super::data::Because;
+use crate::sbom::Inventory;
 
 /// Where it is on a medium.
-pub(super) const PATH: &[u8] = b"sbom/sbom.spdx.json";
+pub(super) const PATH: &[u8] = b"sbom/sbom.spdx.json.gz";
+/// Most that it may be unpacked; one of 50,000 files has a tenth of it.
+const MAX_BYTES: u64 = 512 << 20;
 
 /// What a bill says.
 #[derive(Debug, Default)]
@@ -84,11 +88,36 @@ struct Relation {
 }
 
 impl Bill {
+    /// What an inventory says of the packages, for a project that knows its files itself.
+    pub(super) fn of_packages(inventory: &Inventory) -> Self {
+        let package = |package: &crate::sbom::Package| {
+            let known = BillPackage {
+                version: package.locked.version.clone(),
+                licence: package.copyright.license.expression().unwrap_or_default(),
+                sha256: package.locked.sha256.clone(),
+            };
+            (package.locked.name.clone(), known)
+        };
+        Self { packages: inventory.packages.iter().map(package).collect(), files: HashMap::new() }
+    }
+
+    /// Reads a document, compressed by gzip.
+    ///
+    /// # Errors
+    /// If it is damaged, too large, or no SPDX in JSON.
+    pub(super) fn unpack(compressed: &[u8]) -> Result<Self> {
+        let mut text = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(compressed).take(MAX_BYTES + 1);
+        decoder.read_to_end(&mut text).context("unpacking the bill of materials")?;
+        ensure!(text.len() as u64 <= MAX_BYTES, "the bill of materials unpacks to more than {MAX_BYTES} bytes");
+        Self::parse(&text)
+    }
+
     /// Reads a document.
     ///
     /// # Errors
     /// If it is no SPDX in JSON.
-    pub(super) fn parse(text: &[u8]) -> Result<Self> {
+    fn parse(text: &[u8]) -> Result<Self> {
         let document: Document = serde_json::from_slice(text).context("reading the bill of materials")?;
         let names: HashMap<&str, &str> =
             document.packages.iter().map(|package| (package.id.as_str(), package.name.as_str())).collect();

@@ -36,7 +36,8 @@ impl Why {
             Some(Reason::Module(subject)) => (Because::Module, subject.clone()),
             Some(Reason::Builder) => (Because::Builder, String::new()),
             Some(Reason::Overlay) => (Because::Overlay, String::new()),
-            None => (Because::Unknown, String::new()),
+            // What the build adds to an assembled root, such as the bill of materials.
+            None => (Because::Builder, String::new()),
         };
         Self { package: node.origin.to_string(), recipe: reasons.recipe(path).map(str::to_owned), because, by }
     }

@@ -105,7 +105,7 @@ impl Layers {
             match entry.path.as_slice() {
                 b"boot/vmlinuz" => self.kernel_bytes = content.len() as u64,
                 b"boot/initrd.img" => self.add_initramfs(content).context("reading /boot/initrd.img")?,
-                bill::PATH => self.bill = Some(Bill::parse(content)?),
+                bill::PATH => self.bill = Some(Bill::unpack(content)?),
                 _ if content.starts_with(SQUASHFS_MAGIC) => self.root = Some(content.clone()),
                 _ => {}
             }

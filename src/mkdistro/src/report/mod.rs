@@ -26,18 +26,26 @@ use crate::config::Checked;
 use crate::elf;
 use crate::fetch::Fetched;
 use crate::root::RootTree;
+use crate::sbom::Inventory;
+use bill::Bill;
 use contents::{StoredBytes, Why};
 use cost::Loads;
 use data::{Because, FileRow, RecipeCost, Report};
 
 pub use image::Opened;
 
-/// What an assembled project consists of. `image`: its image, for sizes after compression; `old`: an older one to
-/// compare with.
+/// What an assembled project consists of. `inventory`: for licences; `image`: its image, for sizes after compression;
+/// `old`: an older one to compare with.
 ///
 /// # Errors
 /// If a program of the root is a damaged ELF file.
-pub fn of_project(fetched: &Fetched, root: &RootTree, image: Option<&Opened>, old: Option<&Opened>) -> Result<Report> {
+pub fn of_project(
+    fetched: &Fetched,
+    root: &RootTree,
+    inventory: Option<&Inventory>,
+    image: Option<&Opened>,
+    old: Option<&Opened>,
+) -> Result<Report> {
     let checked = &fetched.locked.checked;
     let lock = &fetched.locked.lock;
     let mut notes = Vec::new();
@@ -60,7 +68,7 @@ pub fn of_project(fetched: &Fetched, root: &RootTree, image: Option<&Opened>, ol
         None => Why { package: "mkdistro".into(), recipe: None, because: Because::Builder, by: String::new() },
     };
     let files = contents::files(tree, stored.as_ref(), &why);
-    let bill = image.and_then(|image| image.bill.as_ref());
+    let bill = inventory.map(Bill::of_packages);
     let modules = kernel::recipes(&root.kernel);
     Ok(Report {
         schema: data::SCHEMA,
@@ -70,7 +78,7 @@ pub fn of_project(fetched: &Fetched, root: &RootTree, image: Option<&Opened>, ol
         image: image.map(|image| image.file.clone()),
         notes,
         kernel: kernel::of_root(&root.kernel, &files),
-        packages: contents::packages(&files, Some(lock), bill),
+        packages: contents::packages(&files, Some(lock), bill.as_ref()),
         recipes: costs(checked, tree, &modules, &files)?,
         build: None,
         boot: None,

@@ -15,6 +15,7 @@ struct Toy {
     dir: tempfile::TempDir,
     fetched: Fetched,
     root: RootTree,
+    inventory: Inventory,
 }
 
 impl Toy {
@@ -24,8 +25,11 @@ impl Toy {
 
     fn of(dir: tempfile::TempDir) -> Self {
         let fetched = whole_fetched(&dir);
-        let root = crate::root::assemble(&fetched, &Silent).unwrap();
-        Self { dir, fetched, root }
+        let mut root = crate::root::assemble(&fetched, &Silent).unwrap();
+        let medium = crate::image::medium(&fetched.locked.checked, &root).unwrap();
+        let inventory = Inventory::take(&fetched, &root, &medium, MTIME).unwrap();
+        crate::sbom::embed(&inventory, &mut root).unwrap();
+        Self { dir, fetched, root, inventory }
     }
 
     fn image(&self) -> Opened {
@@ -35,7 +39,7 @@ impl Toy {
     }
 
     fn report(&self, image: Option<&Opened>, old: Option<&Opened>) -> Report {
-        of_project(&self.fetched, &self.root, image, old).unwrap()
+        of_project(&self.fetched, &self.root, Some(&self.inventory), image, old).unwrap()
     }
 }
 
@@ -101,7 +105,8 @@ fn an_image_of_another_build_is_told() {
     write(toy.dir.path(), "overlay/etc/motd", "hello again\n");
     let toy = Toy::of(toy.dir);
     let report = toy.report(Some(&image), None);
-    let expected = "toy.iso is of another build; compressed sizes are estimated for 2 of the project's files";
+    // The file, its copy in the project that the image carries, and the bill of materials.
+    let expected = "toy.iso is of another build; compressed sizes are estimated for 3 of the project's files";
     assert_eq!(report.notes, [expected]);
     let stored = |path: &str| file(&report, path).stored.unwrap();
     assert!(stored("/etc/motd") > 0 && stored("/usr/bin/distroctl") > 0);
@@ -136,13 +141,33 @@ fn differences_are_named() {
 }
 
 #[test]
-fn an_image_tells_what_it_can() {
+fn an_image_tells_what_its_project_does() {
     let toy = Toy::new();
-    let report = of_image(&toy.image(), None).unwrap();
-    assert_eq!((report.name.as_str(), report.version.as_str()), ("toy", "1.2"));
+    let image = toy.image();
+    let (told, known) = (of_image(&image, None).unwrap(), toy.report(Some(&image), None));
+    assert_eq!((told.name.as_str(), told.version.as_str()), ("toy", "1.2"));
+    assert_eq!(told.image, known.image);
+    assert_eq!((told.kernel.release.as_str(), told.kernel.bytes), (known.kernel.release.as_str(), known.kernel.bytes));
+    assert_eq!(told.notes, [""; 0]);
+    let files = |report: &Report| -> Vec<(String, Because, String, Option<String>)> {
+        let files = report.files.iter().filter(|file| file.target.is_none() && !file.path.contains("/sbom."));
+        files.map(|file| (file.path.clone(), file.because, file.by.clone(), file.recipe.clone())).collect()
+    };
+    assert_eq!(files(&told), files(&known));
+    let costs = |report: &Report| -> Vec<(String, u64, u64)> {
+        report.recipes.iter().map(|cost| (cost.name.clone(), cost.own.bytes, cost.dropped.bytes)).collect()
+    };
+    // A bill has no links; they weigh nothing.
+    assert_eq!(costs(&told), costs(&known));
+}
+
+#[test]
+fn a_bare_root_tells_of_files() {
+    let toy = Toy::new();
+    let image = toy.image();
+    let bare = Opened { bill: None, ..image };
+    let report = of_image(&bare, None).unwrap();
     assert_eq!(report.files.len(), toy.report(None, None).files.len());
-    assert_eq!(report.kernel.release, toy.root.kernel.release);
-    assert_eq!(report.kernel.bytes, toy.root.kernel.vmlinuz.len() as u64);
     assert_eq!(report.recipes, []);
     assert!(text::render(&report).contains("note: The image does not tell"));
 }
