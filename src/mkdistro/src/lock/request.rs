@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::Checked;
+use crate::config::{Checked, KernelSource};
 use crate::fetch::hex;
 
 /// Suites, areas and packages that a project asks for.
@@ -18,6 +18,8 @@ pub struct Request {
     pub packages: BTreeMap<String, String>,
     /// The kernel's (meta) package.
     pub kernel: String,
+    /// The key of distro.toml that names it, for messages.
+    pub kernel_key: &'static str,
 }
 
 impl Request {
@@ -35,6 +37,10 @@ impl Request {
             components: checked.distro.sources.components.clone(),
             packages,
             kernel: checked.distro.kernel.chosen_package().to_owned(),
+            kernel_key: match checked.distro.kernel.source {
+                KernelSource::Package => "[kernel] package",
+                KernelSource::Source => "[kernel] source-package",
+            },
         }
     }
 

@@ -124,7 +124,7 @@ fn select(pool: &Pool<'_>, request: &Request, previous: Option<&Lock>) -> Result
         }
     }
     if pool.best(&request.kernel).is_none() {
-        unknown.push(unknown_package(pool, request, &request.kernel, "distro.toml: [kernel] package"));
+        unknown.push(unknown_package(pool, request, &request.kernel, &format!("distro.toml: {}", request.kernel_key)));
     }
     if !unknown.is_empty() {
         let hint = format!("packages are named as in Debian; after a correction run \"mkdistro lock\" to write {PATH}");
@@ -150,9 +150,11 @@ fn select(pool: &Pool<'_>, request: &Request, previous: Option<&Lock>) -> Result
     let kernel = kept.unwrap_or(newest);
     selected.insert(kernel.stanza.name, kernel);
     // Debian's own configuration of that kernel, to show the difference.
-    let config = kernel.stanza.name.replace("linux-source-", "linux-config-");
-    if let Some(config) = pool.best(&config).filter(|config| config.stanza.version == kernel.stanza.version) {
-        selected.insert(config.stanza.name, config);
+    if let Some(version) = kernel.stanza.name.strip_prefix("linux-source-") {
+        let name = format!("linux-config-{version}");
+        let configs = [pool.kept(&name), pool.best(&name)].into_iter().flatten();
+        let config = configs.into_iter().find(|config| config.stanza.version == kernel.stanza.version);
+        selected.extend(config.map(|config| (config.stanza.name, config)));
     }
     let packages = selected.values().map(locked).collect::<Result<_>>()?;
     Ok(Selected::All(kernel.stanza.name.to_owned(), packages))

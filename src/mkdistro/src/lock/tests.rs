@@ -5,7 +5,7 @@ use super::*;
 use crate::archive::apt::Apt;
 use crate::archive::mirrors::{Mirror, Mirrors};
 use crate::archive::testing::{Fault, Files, MADE, NOW, Server, TestKey, TestPackage, TestSuite, write_files};
-use crate::config::{Distro, Recipe};
+use crate::config::{Distro, KernelSource, Recipe};
 use crate::fetch::{Cache, Fetcher};
 use crate::progress::Silent;
 
@@ -138,6 +138,30 @@ fn libraries_kernel_and_best_versions_are_locked() {
     assert_eq!(dates, ["trixie", "trixie-security", "trixie-updates"]);
     assert_eq!(lock.suites[0].date, "2026-09-10T00:00:00Z");
     assert_eq!(lock.package("podman").unwrap().source, "podman (5.4.2-1)");
+}
+
+#[test]
+fn a_kernel_from_source_locks_source_and_configuration() {
+    let mut suites = suites();
+    suites[0].packages.extend([
+        package("linux-source", "6.12.2", "linux-source-6.12 (= 6.12.2)"),
+        package("linux-source-6.12", "6.12.2", "binutils, xz-utils"),
+        package("linux-config-6.12", "6.12.2", ""),
+    ]);
+    // Of another version than the source.
+    suites[2].packages.push(package("linux-config-6.11", "6.11.9", ""));
+    let (dir, mut checked) = project();
+    checked.distro.kernel.source = KernelSource::Source;
+    let server = Server::start(files(&suites));
+    let fetcher = fetcher(dir.path(), mirrors(&[&server.url]));
+    let lock = lock_with(&checked, &fetcher, None).unwrap();
+    let kernels: Vec<&str> =
+        lock.packages.iter().map(|package| package.name.as_str()).filter(|name| name.starts_with("linux-")).collect();
+    assert_eq!(kernels, ["linux-config-6.12", "linux-source-6.12"]);
+    assert_eq!(lock.kernel, "linux-source-6.12");
+    checked.distro.kernel.source_package = "linux-sauce".into();
+    let (_, message) = problem(&lock_with(&checked, &fetcher, None).unwrap_err());
+    assert!(message.starts_with("distro.toml: [kernel] source-package: no package \"linux-sauce\" in "), "{message}");
 }
 
 #[test]
