@@ -173,7 +173,7 @@ impl Modules {
         let fetched = self.project.fetched(checked, progress)?;
         let package = package_tree(&fetched)?;
         let task = progress.start("compressing modules", 0);
-        let mut costs = cost::by_subject(&fetched.locked.checked, &others, &package)?;
+        let mut costs = cost::by_subject(&fetched.locked.checked, &others, &package, self.subject.as_deref())?;
         task.finish("");
         if let Some(subject) = &self.subject {
             let names: Vec<String> = costs.iter().map(|cost| cost.subject.clone()).collect();

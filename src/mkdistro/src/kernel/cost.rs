@@ -52,10 +52,17 @@ impl SubjectCost {
 }
 
 /// The subjects of an image, and what each of the `others`, fragments that distro.toml does not name, would add by itself.
+/// With `only` one subject's modules are weighed, the rest has none.
 ///
 /// # Errors
 /// As [`select`].
-pub fn by_subject(checked: &Checked, others: &[Fragment], package: &Tree) -> Result<Vec<SubjectCost>> {
+pub fn by_subject(
+    checked: &Checked,
+    others: &[Fragment],
+    package: &Tree,
+    only: Option<&str>,
+) -> Result<Vec<SubjectCost>> {
+    let is_wanted = |subject: &str| only.is_none_or(|only| only == subject);
     let present = select(checked, package)?.modules;
     let names: BTreeSet<&str> = present.iter().map(|module| module.name.as_str()).collect();
     let mut subjects: Vec<String> = present.iter().map(|module| module.subject.clone()).collect();
@@ -63,10 +70,15 @@ pub fn by_subject(checked: &Checked, others: &[Fragment], package: &Tree) -> Res
     subjects.dedup();
     let mut all = Vec::new();
     for subject in subjects {
-        let modules: Vec<&Module> = present.iter().filter(|module| module.subject == subject).collect();
+        let of_subject = |module: &&Module| module.subject == subject && is_wanted(&subject);
+        let modules: Vec<&Module> = present.iter().filter(of_subject).collect();
         all.push(SubjectCost { modules: costs(&modules)?, subject, in_image: true });
     }
     for fragment in others {
+        if !is_wanted(&fragment.name) {
+            all.push(SubjectCost { subject: fragment.name.clone(), in_image: false, modules: Vec::new() });
+            continue;
+        }
         let mut with = checked.clone();
         with.fragments.push(fragment.clone());
         let modules = select(&with, package).with_context(|| format!("adding the fragment {}", fragment.name))?.modules;
@@ -101,7 +113,7 @@ mod tests {
     fn adds_up_what_a_subject_brings() {
         let checked = checked_fragments(&[("net", "# modules: middle\nCONFIG_NAT=m\n")]);
         let others = checked_fragments(&[("more", "# modules: nat-mod\nCONFIG_NAT=m\n")]).fragments;
-        let costs = by_subject(&checked, &others, &package()).unwrap();
+        let costs = by_subject(&checked, &others, &package(), None).unwrap();
         let told: Vec<_> = costs
             .iter()
             .map(|cost| {
@@ -117,6 +129,8 @@ mod tests {
         assert_eq!(told, expected);
         let net = &costs[1];
         assert_eq!(net.bytes(), net.modules.iter().map(|module| module.bytes).sum::<u64>());
+        let one = by_subject(&checked, &others, &package(), Some("net")).unwrap();
+        assert_eq!(one.iter().map(|cost| cost.modules.len()).collect::<Vec<_>>(), [0, 1, 0]);
         assert!(net.compressed_bytes() > 0 && net.modules[0].asked_by == "kernel-config/net.config:2");
     }
 }
