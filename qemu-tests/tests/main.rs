@@ -7,6 +7,7 @@ mod containers;
 mod data_disk;
 mod foreign_disks;
 mod output;
+mod rebuild;
 mod robust;
 mod sbom;
 mod shutdown;

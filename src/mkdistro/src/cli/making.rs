@@ -11,11 +11,12 @@ use super::project::ProjectArguments;
 use crate::archive::date;
 use crate::cache::sweep;
 use crate::cache::unchanged::{Inputs, Output};
+use crate::config::KernelSource;
 use crate::fetch::{self, Fetcher};
 use crate::lock::{self, Locked};
 use crate::make::{self, Made};
 use crate::progress::Progress;
-use crate::{config, image};
+use crate::{config, image, kernel};
 
 /// Compression of `--fast`: half a second for the default root, which gets a fifth larger.
 const FAST: &str = "zstd:3";
@@ -79,11 +80,14 @@ impl Making {
     /// What there is to compare with the next build of `output`. `format` is what is written there. Whatever else a build
     /// follows from besides the project's files and this program belongs into this list.
     pub(super) fn inputs(&self, format: &str, output: &Path) -> Option<Inputs> {
-        let settings = vec![
+        let mut settings = vec![
             format!("format {format}"),
             format!("compression {}", self.checked().distro.root.compression),
             format!("mtime {}", self.mtime),
         ];
+        if self.checked().distro.kernel.source == KernelSource::Source {
+            settings.push(format!("compiler {}", kernel::source::compiler().ok()?));
+        }
         Inputs::take(self.cache(), self.checked(), output, settings)
     }
 
