@@ -73,7 +73,8 @@ impl Distribution {
                 }
             }
         }
-        parts.get("kernel").map_or(Ok(None), |kernel| kernel.layer.text("config"))
+        let config = parts.get("kernel").and_then(|kernel| kernel::configuration(&kernel.bytes));
+        config.map(|config| String::from_utf8(config.into()).context("reading the kernel's configuration")).transpose()
     }
 }
 

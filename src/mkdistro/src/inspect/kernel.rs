@@ -42,10 +42,14 @@ pub(super) fn read(bytes: &Bytes) -> Result<Layer> {
     }
     layer.fact("boot-protocol", format!("{}.{:02}", version >> 8, version & 0xff));
     layer.fact("payload", payload(bytes).map_or("none", |payload| compression(payload).0));
+    Ok(layer)
+}
+
+/// Adds the configuration inside the kernel as the file `config`. Apart from reading, because it unpacks the kernel.
+pub(super) fn add_configuration(layer: &mut Layer, bytes: &[u8]) {
     if let Some(config) = configuration(bytes) {
         layer.insert(b"config", Entry::file(&config), Content::Held(config));
     }
-    Ok(layer)
 }
 
 /// `6.12.1 (builder@host) #1 SMP …`, if the header has it.

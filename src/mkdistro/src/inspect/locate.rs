@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use formats::tree::show;
 
-use super::{Entry, EntryKind, Layer, Parts, format};
+use super::{Entry, EntryKind, Format, Layer, Parts, format, kernel};
 use crate::nearest::did_you_mean;
 
 /// What a path leads to.
@@ -46,8 +46,17 @@ pub fn locate(bytes: &Bytes, path: &str) -> Result<Located> {
         Some((name, rest)) => (part(bytes, name)?, rest),
         None => (bytes.clone(), path),
     };
-    let layer = format::open(&bytes)?.context("the file's format is not known")?;
+    let layer = open(&bytes)?.context("the file's format is not known")?;
     descend(layer, path, String::new())
+}
+
+/// A layer with all files that it can have.
+fn open(bytes: &Bytes) -> Result<Option<Layer>> {
+    let mut layer = format::open(bytes)?;
+    if let Some(layer) = layer.as_mut().filter(|layer| layer.format == Format::Kernel) {
+        kernel::add_configuration(layer, bytes);
+    }
+    Ok(layer)
 }
 
 fn part(bytes: &Bytes, name: &str) -> Result<Bytes> {
@@ -74,7 +83,7 @@ fn descend(layer: Layer, path: &str, above: String) -> Result<Located> {
         let is_file = layer.entry(&found).is_some_and(|entry| entry.kind == EntryKind::File);
         if is_file && (!is_last || opens_last) {
             let above = format!("{above}{}", show(&found));
-            let inner = format::open(&layer.content(&found)?).with_context(|| format!("opening {above}"))?;
+            let inner = open(&layer.content(&found)?).with_context(|| format!("opening {above}"))?;
             let Some(inner) = inner else { bail!("{above} is a file of no known format: the path cannot go on in it") };
             let rest = names[index + 1..].join("/");
             return descend(inner, &if opens_last { rest + "/" } else { rest }, above);

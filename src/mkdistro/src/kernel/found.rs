@@ -6,18 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use contract::paths;
-use formats::tree::Kind;
-use formats::{cpio, iso9660, squashfs};
 
 use crate::deb::{self, compression};
 use crate::fetch::Fetched;
+use crate::inspect::{Distribution, Parts};
 
 /// Debian's have 280 KB.
 const MAX_CONFIG_BYTES: u64 = 8 << 20;
-/// What an initramfs may hold besides the root, unpacked.
-const MAX_INITRAMFS_BYTES: u64 = 512 << 20;
-const MODULES: &[u8] = b"usr/lib/modules";
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
 /// Reads a kernel configuration, plain or gzip.
@@ -44,13 +39,13 @@ pub fn running() -> Result<String> {
     }
 }
 
-/// The configuration of the kernel in an ISO that mkdistro made: it is in the root, beside the modules.
+/// The configuration of the kernel in an image: beside its modules, beside the kernel, or in it.
 ///
 /// # Errors
-/// It is no such ISO, or damaged.
+/// It has none, is no image, or damaged.
 pub fn in_iso(path: &Path) -> Result<String> {
     let bytes = Bytes::from(fs::read(path).with_context(|| format!("reading {}", path.display()))?);
-    of_iso(&bytes).with_context(|| format!("looking for the kernel's configuration in {}", path.display()))
+    of_image(&bytes).with_context(|| format!("looking for the kernel's configuration in {}", path.display()))
 }
 
 /// Debian's configuration of the kernel whose source is locked, from the linux-config package that is locked with it.
@@ -73,25 +68,9 @@ pub fn in_debian(fetched: &Fetched) -> Result<String> {
     Ok(text)
 }
 
-fn of_iso(bytes: &Bytes) -> Result<String> {
-    let image = iso9660::read(bytes)?;
-    let initramfs = image.entry(b"boot/initrd.img").context("it has no /boot/initrd.img")?;
-    let Kind::File(initramfs) = &initramfs.kind else { bail!("its /boot/initrd.img is no file") };
-    let root = cpio::segments(initramfs, MAX_INITRAMFS_BYTES)?
-        .into_iter()
-        .flat_map(|segment| segment.entries)
-        .find(|entry| entry.path == paths::ROOT_IMAGE.trim_start_matches('/').as_bytes());
-    let Some(Kind::File(root)) = root.map(|entry| entry.kind) else {
-        bail!("its initramfs has no {}", paths::ROOT_IMAGE);
-    };
-    let root = squashfs::read::Image::open(&root)?;
-    for folder in root.list(MODULES)? {
-        let path = [folder.path.as_slice(), b"/config"].concat();
-        if let Some(entry) = root.entry(&path)? {
-            return text(&root.content(&entry, MAX_CONFIG_BYTES)?);
-        }
-    }
-    bail!("its root has no /usr/lib/modules/RELEASE/config")
+fn of_image(bytes: &Bytes) -> Result<String> {
+    let parts = Parts::of(bytes)?.context("its format is not known")?;
+    Distribution::of(&parts)?.kernel_config.context("neither its files nor its kernel have one")
 }
 
 fn text(bytes: &[u8]) -> Result<String> {
