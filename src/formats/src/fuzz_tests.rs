@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fuzz::Fuzz;
 
 use crate::tree::{Kind, Node, Tree};
-use crate::{ar, cpio, iso9660};
+use crate::{ar, cpio, iso9660, squashfs};
 
 fn tree() -> Tree {
     let mut tree = Tree::new();
@@ -62,4 +62,28 @@ fn fuzz_iso9660() {
     let tokens = ["CD001", "RR", "NM", "SL", "CE", "SP", "ER", "EL TORITO SPECIFICATION"];
     let fuzz = Fuzz::new("fuzz_iso9660").seed(image).seed(booting).tokens(&tokens);
     fuzz.iterations(1500).run(|bytes| drop(black_box(iso9660::read(&Bytes::copy_from_slice(bytes)))));
+}
+
+#[test]
+fn fuzz_squashfs() {
+    // Metadata this small is stored as it is, so that what is wrong in it reaches the reader.
+    let image = |compression: &str, tree: &Tree| {
+        let compression = compression.parse().unwrap();
+        let options = squashfs::Options { compression, ..squashfs::Options::default() };
+        let mut image = std::io::Cursor::new(Vec::new());
+        squashfs::write(tree, &options, None, &mut image, &|_, _| {}).unwrap();
+        image.into_inner()
+    };
+    let mut many = tree();
+    for number in 0..300 {
+        let node = Node::new(Kind::File(Bytes::from(format!("{number}"))), 0o644, &Arc::from("test"));
+        many.insert(format!("many/{number}").as_bytes(), node).unwrap();
+    }
+    let fuzz = Fuzz::new("fuzz_squashfs").seed(image("zstd:1", &tree())).seed(image("xz", &many)).tokens(&["hsqs"]);
+    fuzz.run(|bytes| {
+        if let Ok(image) = squashfs::read::Image::open(&Bytes::copy_from_slice(bytes)) {
+            drop(black_box(image.tree(8 << 20, &Arc::from("test"))));
+            drop(black_box(image.list(b"boot")));
+        }
+    });
 }

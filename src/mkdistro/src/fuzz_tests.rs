@@ -14,7 +14,8 @@ use crate::archive::{apt, date, packages, relation, version};
 use crate::deb::{self, tests as deb_tests};
 use crate::kernel::ModInfo;
 use crate::pattern::Pattern;
-use crate::{config, elf, kernel, lock};
+use crate::sbom::copyright;
+use crate::{config, elf, inspect, kernel, lock};
 
 const DISTRO: &str = include_str!("../../../distro.toml");
 const PODMAN: &str = include_str!("../../../packages/podman.toml");
@@ -257,5 +258,33 @@ fn fuzz_patterns() {
         if let Ok(pattern) = Pattern::parse(pattern) {
             use_it(pattern.is_match(path));
         }
+    });
+}
+
+#[test]
+fn fuzz_copyright() {
+    let text = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nCopyright: 2001 A\n\
+                License: GPL-2+ and (MIT or Expat)\n\nFiles: debian/*\nLicense: MIT\n text\n .\n\nLicense: GPL-2+\n long\n";
+    let tokens = ["Files: ", "License: ", " or ", " and ", ", ", "(", ")", " with ", "\n .\n", "\n\n"];
+    Fuzz::new("fuzz_copyright").seed(text).tokens(&tokens).run(|bytes| {
+        use_it(copyright::read(&String::from_utf8_lossy(bytes), "toy"));
+    });
+}
+
+#[test]
+fn fuzz_inspect() {
+    let mut small = Tree::new();
+    let node = Node::new(Kind::File(Bytes::from_static(b"content")), 0o644, &Arc::from("toy"));
+    small.insert(b"usr/share/x", node).unwrap();
+    let kernel = inspect::tests::kernel("6.1-toy", Some("CONFIG_X=y\n"));
+    let tokens = ["HdrS", "IKCFG_ST", "hsqs", "070701", "!<arch>\n"];
+    let seeds = Fuzz::new("fuzz_inspect")
+        .seed(inspect::tests::squash(&small, "zstd:1"))
+        .seed(kernel)
+        .seed(library())
+        .tokens(&tokens);
+    let deb = deb_tests::deb(".xz", &deb_tests::data_tar());
+    seeds.seed(deb).iterations(600).memory_mib(256).run(|bytes| {
+        use_it(inspect::summarize(&Bytes::copy_from_slice(bytes)));
     });
 }
