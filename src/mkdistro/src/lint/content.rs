@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use aho_corasick::{AhoCorasick, MatchKind};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use formats::tree::{Node, show, split};
-use memchr::memmem;
 use rayon::prelude::*;
 
 use super::{Found, Subject};
@@ -58,26 +58,28 @@ fn is_named(part: &[u8]) -> bool {
 pub(super) fn build_path(subject: &Subject<'_>, found: &mut Found) -> Result<()> {
     let files: Vec<(&[u8], &Node, &Bytes)> = subject.files().collect();
     let own = format!("{}/", subject.checked.distro.home());
+    // Only with leftmost matches does it search with vectors.
+    let search =
+        AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(BUILD_FOLDERS.map(|(name, ..)| name));
+    let search = search.context("preparing a search")?;
     let named: Vec<(&[u8], String)> = files
         .par_iter()
-        .filter_map(|(path, _, content)| Some((*path, build_folder(content, own.as_bytes())?)))
+        .filter_map(|(path, _, content)| Some((*path, build_folder(&search, content, own.as_bytes())?)))
         .collect();
     named.into_iter().for_each(|(path, name)| found.add(path, format!("names {name}")));
     Ok(())
 }
 
 /// The first path of a build machine in a file; `own`, the login user's home, is none.
-fn build_folder(content: &[u8], own: &[u8]) -> Option<String> {
-    BUILD_FOLDERS.iter().find_map(|(folder, least, counts)| {
-        memmem::find_iter(content, folder).find_map(|at| {
-            let text = &content[at..content.len().min(at + 100)];
-            let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+~-".contains(byte);
-            let path = &text[..text.iter().position(|byte| !is_path(byte)).unwrap_or(text.len())];
-            let mut parts = path[folder.len()..].split(|&byte| byte == b'/');
-            let is_file =
-                parts.next().is_some_and(counts) && parts.take_while(|part| is_named(part)).count() + 1 >= *least;
-            (is_file && !path.starts_with(own)).then(|| String::from_utf8_lossy(path).into_owned())
-        })
+fn build_folder(search: &AhoCorasick, content: &[u8], own: &[u8]) -> Option<String> {
+    search.find_iter(content).find_map(|found| {
+        let (folder, least, counts) = BUILD_FOLDERS[found.pattern().as_usize()];
+        let text = &content[found.start()..content.len().min(found.start() + 100)];
+        let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+~-".contains(byte);
+        let path = &text[..text.iter().position(|byte| !is_path(byte)).unwrap_or(text.len())];
+        let mut parts = path[folder.len()..].split(|&byte| byte == b'/');
+        let is_file = parts.next().is_some_and(counts) && parts.take_while(|part| is_named(part)).count() + 1 >= least;
+        (is_file && !path.starts_with(own)).then(|| String::from_utf8_lossy(path).into_owned())
     })
 }
 
