@@ -1,6 +1,8 @@
 //! The second build of a project: nothing is done when nothing has changed, what is done again gives the same bytes, and
 //! nothing that the cache holds can make them others.
 
+#![expect(clippy::unwrap_used, reason = "in a test's own functions too, a panic is the verdict")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

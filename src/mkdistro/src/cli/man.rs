@@ -69,7 +69,9 @@ mod tests {
         let pages = pages().unwrap();
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names[0], "mkdistro.1");
-        for name in ["mkdistro-add.1", "mkdistro-build.1", "mkdistro-kernel-check.1", "mkdistro-man.1", "mkdistro-run.1"] {
+        for name in
+            ["mkdistro-add.1", "mkdistro-build.1", "mkdistro-kernel-check.1", "mkdistro-man.1", "mkdistro-run.1"]
+        {
             assert!(names.contains(&name), "{names:?}");
         }
         assert!(!names.iter().any(|name| name.contains("help")), "{names:?}");
