@@ -1,4 +1,4 @@
-//! The soak campaign `kernel`: a kernel built from source in two folders.
+//! The soak campaign `kernel`: a kernel built from source in two folders, and booted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,14 @@ pub(crate) fn twice() -> Result<bool> {
     let read = |path: &PathBuf| fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()));
     let same = read(&isos[0])? == read(&isos[1])?;
     println!("{} and {}: {}", isos[0].display(), isos[1].display(), if same { "identical" } else { "different" });
-    Ok(same)
+    Ok(same && boots(&isos[0])?)
+}
+
+/// The ordinary boot tests of media, containers and data disks on that image.
+fn boots(iso: &Path) -> Result<bool> {
+    let tests = ["boot_media::", "containers::", "data_disk::", "shutdown::"];
+    let mut cargo = cargo(&["test", "--package", "qemu-tests", "--test", "boot", "--"]);
+    succeeds(cargo.args(tests).env("MKDISTRO_TEST_ISO", iso))
 }
 
 /// The project's files with `source = "source"`.

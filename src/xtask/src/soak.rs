@@ -9,7 +9,10 @@ use crate::run::{Result, cargo, succeeds};
 /// Name, purpose.
 const CAMPAIGNS: [(&str, &str); 4] = [
     ("fuzz", "every reader of outside bytes gets broken input for a while; none may panic, hang or take much memory"),
-    ("kernel", "the distribution with a kernel from source, built in two folders; the bytes must be the same"),
+    (
+        "kernel",
+        "the distribution with a kernel from source, built in two folders; the bytes must be the same, and pass the boot tests",
+    ),
     ("kill", "builds are ended at random moments; cache and output must stay sound"),
     (
         "power-cut",

@@ -58,7 +58,8 @@ fn lines(plan: &Plan, old: Option<&Lock>) -> Vec<String> {
             lines.push(format!("{name}: uses {file}"));
             continue;
         };
-        lines.push(format!("{name}: makes {file}: {files} files, {left_out} left out"));
+        let noun = if *files == 1 { "file" } else { "files" };
+        lines.push(format!("{name}: makes {file}: {files} {noun}, {left_out} left out"));
         if !depends.is_empty() {
             lines.push(format!("  Debian's package also depends on {}", depends.join(", ")));
         }

@@ -42,8 +42,8 @@ type Test = fn(&[u8]) -> bool;
 /// Folders of people and of build machines (sbuild, GitLab): a path counts if so many parts follow, the first of which
 /// does.
 const BUILD_FOLDERS: [(&[u8], usize, Test); 5] = [
-    // `reproducible-path` or NAME-VERSION, not some program's own /build/SOMETHING.
-    (b"/build/", 2, |part| part.contains(&b'-')),
+    // NAME-VERSION, not some program's own /build/SOMETHING. Debian's builders all use `reproducible-path`.
+    (b"/build/", 2, |part| part.contains(&b'-') && part != b"reproducible-path"),
     (b"/builds/", 2, is_named),
     // Help texts have /home/user/FILE.
     (b"/home/", 3, is_named),

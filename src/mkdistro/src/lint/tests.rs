@@ -217,12 +217,12 @@ fn content_of_files() {
         (b"usr/good.gz", bytes(&b"\x1f\x8b\x08\0\0\0\0\0\x02\x03"[..])),
         (b"var/log/dpkg.log", text("")),
         (b"root/.bash_history", text("")),
-        (b"usr/built", text("x/build/reproducible-path/a.c:1\0")),
+        (b"usr/built", text("/build/reproducible-path/b.c x/build/toy-1.0/a.c:1\0")),
         (b"usr/home", text("in /home/ or /home/core/x or /home/me/file: /home/me/src/a.c")),
         (b"usr/docs", text("cd /build/ && make; see /build/libpod/_ping, /build/a-1, /home/you")),
     ]);
     let expected = [
-        "build-path /usr/built: names /build/reproducible-path/a.c",
+        "build-path /usr/built: names /build/toy-1.0/a.c",
         "build-path /usr/home: names /home/me/src/a.c",
         "duplicate /usr/two: the same as /usr/one",
         "large-file /usr/huge: 67.1 MB",
