@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::crates::{self, Crate};
 use super::inventory::{FileEntry, Inventory, Origin, Package};
-use super::{Detail, purl, unique};
+use super::{Detail, purl, text, unique};
 use crate::archive::date;
 
 /// Writes the document.
@@ -17,18 +19,15 @@ pub(super) fn write(inventory: &Inventory, detail: Detail) -> String {
     let image = purl::generic(&inventory.name, &inventory.version);
     let files = files_by_component(inventory, &image);
     let files_of = |reference: &str| files.get(reference).map_or(&[][..], Vec::as_slice);
-    let mut components: Vec<Value> = Vec::new();
+    let mut components: Vec<Component<'_>> = Vec::new();
     for package in &inventory.packages {
-        let mut component = debian(package, detail);
-        nest(&mut component, files_of(&debian_purl(package)));
-        components.push(component);
+        components.push(Component { fields: debian(package, detail), components: files_of(&debian_purl(package)) });
     }
     for found in inventory.crates.iter().filter(|found| found.is_in_guest()) {
-        let mut component = of_crate(found);
-        nest(&mut component, files_of(&purl::cargo(found.name, found.version)));
-        components.push(component);
+        let reference = purl::cargo(found.name, found.version);
+        components.push(Component { fields: of_crate(found), components: files_of(&reference) });
     }
-    let mut project = json!({
+    let project = json!({
         "type": "application",
         "bom-ref": format!("{image}#project"),
         "name": format!("{}-project", inventory.name),
@@ -36,8 +35,7 @@ pub(super) fn write(inventory: &Inventory, detail: Detail) -> String {
         "description": "what distro.toml, recipes, overlay and the builder make",
         "purl": purl::generic(&format!("{}-project", inventory.name), &inventory.version),
     });
-    nest(&mut project, files_of(&format!("{image}#project")));
-    components.push(project);
+    components.push(Component { fields: project, components: files_of(&format!("{image}#project")) });
 
     let mut builder = json!({
         "type": "application",
@@ -50,11 +48,12 @@ pub(super) fn write(inventory: &Inventory, detail: Detail) -> String {
         let linked = linked.filter(|found| found.name != crates::BUILDER);
         builder["components"] = linked.map(of_crate).map(without_reference).collect();
     }
-    let mut value = json!({
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "version": 1,
-        "metadata": {
+    let mut written = Written {
+        bom_format: "CycloneDX",
+        spec_version: "1.6",
+        serial_number: String::new(),
+        version: 1,
+        metadata: json!({
             "timestamp": date::format_rfc3339(inventory.created.into()),
             "tools": {"components": [builder]},
             "component": {
@@ -64,12 +63,34 @@ pub(super) fn write(inventory: &Inventory, detail: Detail) -> String {
                 "version": inventory.version,
                 "purl": image,
             },
-        },
-        "components": components,
-        "dependencies": dependencies(inventory, &image),
-    });
-    value["serialNumber"] = json!(format!("urn:uuid:{}", unique(&value)));
-    value.to_string()
+        }),
+        components,
+        dependencies: dependencies(inventory, &image),
+    };
+    written.serial_number = format!("urn:uuid:{}", unique(&written));
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+/// The document's fields.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    bom_format: &'static str,
+    spec_version: &'static str,
+    serial_number: String,
+    version: u32,
+    metadata: Value,
+    components: Vec<Component<'a>>,
+    dependencies: Vec<Value>,
+}
+
+/// A component with its files.
+#[derive(Serialize)]
+struct Component<'a> {
+    #[serde(flatten)]
+    fields: Value,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    components: &'a [Box<RawValue>],
 }
 
 fn debian_purl(package: &Package) -> String {
@@ -135,15 +156,9 @@ fn without_reference(mut component: Value) -> Value {
     component
 }
 
-fn nest(component: &mut Value, files: &[Value]) {
-    if !files.is_empty() {
-        component["components"] = json!(files);
-    }
-}
-
 /// Files as components, by the reference of what they belong to.
-fn files_by_component(inventory: &Inventory, image: &str) -> BTreeMap<String, Vec<Value>> {
-    let mut files: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+fn files_by_component(inventory: &Inventory, image: &str) -> BTreeMap<String, Vec<Box<RawValue>>> {
+    let mut files: BTreeMap<String, Vec<Box<RawValue>>> = BTreeMap::new();
     for (place, file) in located(inventory) {
         let reference = owner(inventory, &file.origin, image);
         let mut properties = vec![json!({"name": "mkdistro:reason", "value": file.reason})];
@@ -153,12 +168,13 @@ fn files_by_component(inventory: &Inventory, image: &str) -> BTreeMap<String, Ve
         if let Origin::Project(by) = &file.origin {
             properties.push(json!({"name": "mkdistro:made-by", "value": by}));
         }
-        files.entry(reference).or_default().push(json!({
+        let component = json!({
             "type": "file",
             "name": file.path,
             "hashes": [{"alg": "SHA-256", "content": file.sha256}],
             "properties": properties,
-        }));
+        });
+        files.entry(reference).or_default().push(text(&component));
     }
     files
 }

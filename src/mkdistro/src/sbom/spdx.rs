@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
 use super::inventory::{FileEntry, Inventory, Origin, Package, Source};
-use super::{crates, license, purl, unique};
+use super::{crates, license, purl, text, unique};
 use crate::archive::date;
 
 const NONE: &str = "NOASSERTION";
@@ -30,35 +32,53 @@ pub(super) fn write(inventory: &Inventory, excluded: &[&str]) -> String {
     document.files_of(ROOT, &inventory.root);
     document.files_of(MEDIUM, &inventory.medium);
     let name = format!("{}-{}", inventory.name, inventory.version);
-    let mut value = json!({
-        "SPDXID": DOCUMENT,
-        "spdxVersion": "SPDX-2.3",
-        "dataLicense": "CC0-1.0",
-        "name": name,
-        "creationInfo": {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    let mut written = Written {
+        id: DOCUMENT,
+        spdx_version: "SPDX-2.3",
+        data_license: "CC0-1.0",
+        name,
+        document_namespace: String::new(),
+        creation_info: json!({
             "created": date::format_rfc3339(inventory.created.into()),
             "creators": [format!("Tool: mkdistro-{}", env!("CARGO_PKG_VERSION"))],
-        },
-        "packages": document.packages,
-        "files": document.files,
-        "relationships": document.relations,
-        "hasExtractedLicensingInfos": extracted(inventory),
-    });
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-    value["documentNamespace"] = json!(format!("https://spdx.org/spdxdocs/{name}-{}", unique(&value)));
-    value.to_string()
+        }),
+        packages: document.packages,
+        files: document.files,
+        relationships: document.relations,
+        has_extracted_licensing_infos: extracted(inventory),
+    };
+    written.document_namespace = format!("https://spdx.org/spdxdocs/{plain}-{}", unique(&written));
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+/// The document's fields.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    #[serde(rename = "SPDXID")]
+    id: &'static str,
+    spdx_version: &'static str,
+    data_license: &'static str,
+    name: String,
+    document_namespace: String,
+    creation_info: Value,
+    packages: Vec<Value>,
+    files: Vec<Box<RawValue>>,
+    relationships: Vec<Box<RawValue>>,
+    has_extracted_licensing_infos: Vec<Value>,
 }
 
 struct Document<'a> {
     inventory: &'a Inventory,
     packages: Vec<Value>,
-    files: Vec<Value>,
-    relations: Vec<Value>,
+    files: Vec<Box<RawValue>>,
+    relations: Vec<Box<RawValue>>,
 }
 
 impl Document<'_> {
     fn relate(&mut self, from: &str, how: &str, to: &str) {
-        self.relations.push(json!({"spdxElementId": from, "relationshipType": how, "relatedSpdxElement": to}));
+        self.relations.push(text(&json!({"spdxElementId": from, "relationshipType": how, "relatedSpdxElement": to})));
     }
 
     /// The image, what it consists of, and the project that it is made from.
@@ -163,7 +183,7 @@ impl Document<'_> {
         let inventory = self.inventory;
         let ids = file_ids(container, files);
         for (file, id) in files.iter().zip(ids.values()) {
-            self.files.push(json!({
+            self.files.push(text(&json!({
                 "SPDXID": id,
                 "fileName": format!(".{}", file.path),
                 "checksums": [
@@ -171,7 +191,7 @@ impl Document<'_> {
                     {"algorithm": "SHA256", "checksumValue": file.sha256},
                 ],
                 "comment": comment(file),
-            }));
+            })));
             self.relate(container, "CONTAINS", id);
             match &file.origin {
                 Origin::Package(name) => self.relate(id, "EXPANDED_FROM_ARCHIVE", &debian_id(name)),
