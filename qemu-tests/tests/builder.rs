@@ -36,7 +36,7 @@ impl Project {
             assert!(status.success());
         }
         let project = Self { folder };
-        project.replace("distro.toml", "zstd:19", compression);
+        project.replace("distro.toml", "zstd:17", compression);
         project
     }
 

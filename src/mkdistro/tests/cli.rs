@@ -205,7 +205,7 @@ fn every_mistake_of_a_project_at_once() {
                   distro.toml:9: root.recipes: unknown recipe, expected a file of packages/ without .toml, found \
                   \"shel\"\n  hint: did you mean \"shell\"?\n\
                   distro.toml:10: root.compression: bad value, expected \"xz\" or \"zstd:LEVEL\" with a level from 1 to 22, \
-                  found \"zstd:23\"\n  hint: did you mean \"zstd:19\"?\n";
+                  found \"zstd:23\"\n  hint: did you mean \"zstd:17\"?\n";
     fails(&dir, &["build"], 3, stderr);
 }
 

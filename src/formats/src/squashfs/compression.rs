@@ -19,7 +19,7 @@ const XZ_LEAST_DICTIONARY: u32 = 4096;
 /// The crate that brings xz, for the keys of cached blocks; a test holds it to Cargo.lock.
 const XZ_VERSION: &str = "liblzma-sys 0.4.9";
 
-/// Algorithm and effort. As text: `zstd:19`, `xz:6`; `zstd` and `xz` alone mean these.
+/// Algorithm and effort. As text: `zstd:17`, `xz:6`; `zstd` and `xz` alone mean these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// Fast to read, levels 1 to 22.
@@ -43,7 +43,7 @@ impl FromStr for Compression {
             .map(|digits| digits.parse().with_context(|| format!("compression {text:?}: {digits:?} is no number")))
             .transpose()?;
         let compression = match name.unwrap_or(text) {
-            "zstd" => Self::Zstd { level: effort.unwrap_or(19).into() },
+            "zstd" => Self::Zstd { level: effort.unwrap_or(17).into() },
             "xz" => Self::Xz { preset: effort.unwrap_or(6).into() },
             other => {
                 anyhow::bail!("compression {other:?} is unknown\nhint: zstd, zstd:1 to zstd:22, xz or xz:0 to xz:9")
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn names() {
         for (text, compression, full) in [
-            ("zstd", Compression::Zstd { level: 19 }, "zstd:19"),
+            ("zstd", Compression::Zstd { level: 17 }, "zstd:17"),
             ("zstd:1", Compression::Zstd { level: 1 }, "zstd:1"),
             ("xz", Compression::Xz { preset: 6 }, "xz:6"),
             ("xz:9", Compression::Xz { preset: 9 }, "xz:9"),

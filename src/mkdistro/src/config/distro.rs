@@ -151,7 +151,7 @@ pub struct Root {
 }
 
 fn default_compression() -> String {
-    "zstd:19".into()
+    "zstd:17".into()
 }
 
 fn default_overlay_percent() -> u8 {

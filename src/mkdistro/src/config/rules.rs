@@ -107,7 +107,7 @@ pub(super) const FRAGMENT: Rule = Rule::hinted(
 /// Compression of the root.
 pub(super) const COMPRESSION: Rule =
     Rule::hinted("\"xz\" or \"zstd:LEVEL\" with a level from 1 to 22", is_compression, |v| {
-        if v == "zstd" { suggest("zstd:19") } else { did_you_mean(v, ["xz", "zstd:19"]) }
+        if v == "zstd" { suggest("zstd:17") } else { did_you_mean(v, ["xz", "zstd:17"]) }
     });
 /// Users and groups of every root (see `root/accounts.rs`); the login user, who has a group of the same name, is another.
 const SYSTEM_NAMES: [&str; 9] = ["root", "nobody", "nogroup", "daemon", "tty", "disk", "kmem", "dialout", "utmp"];

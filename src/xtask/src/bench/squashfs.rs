@@ -10,7 +10,7 @@ use std::process::Command;
 const SETTINGS: [(&str, &[&str], &str); 4] = [
     ("zstd:3", &["-comp", "zstd", "-Xcompression-level", "3"], "131072"),
     ("zstd:15", &["-comp", "zstd", "-Xcompression-level", "15"], "131072"),
-    ("zstd:19", &["-comp", "zstd", "-Xcompression-level", "19"], "131072"),
+    ("zstd:17", &["-comp", "zstd", "-Xcompression-level", "17"], "131072"),
     ("xz", &["-comp", "xz"], "1048576"),
 ];
 

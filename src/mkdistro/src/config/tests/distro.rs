@@ -148,11 +148,11 @@ fn wrong_values_of_distro_toml() {
         ),
         (
             "distro.toml",
-            "\"zstd:19\"",
+            "\"zstd:17\"",
             "\"zstd:23\"",
             &[
                 "distro.toml:21: root.compression: bad value, expected \"xz\" or \"zstd:LEVEL\" with a level from 1 to 22, \
-             found \"zstd:23\"\n  hint: did you mean \"zstd:19\"?",
+             found \"zstd:23\"\n  hint: did you mean \"zstd:17\"?",
             ],
         ),
         (

@@ -36,7 +36,7 @@ modules = ["dummy"]
 
 [root]
 recipes = ["podman", "sshd"]
-compression = "zstd:19"
+compression = "zstd:17"
 overlay-percent = 50
 
 [user]
