@@ -7,6 +7,7 @@ use bytes::Bytes;
 use contract::paths;
 
 use crate::fetch::Fetcher;
+use crate::image::{Format, Target};
 use crate::inspect::{self, Layer, Parts};
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
@@ -74,7 +75,9 @@ impl Recipe {
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
         let fetched = fetch::fetch(locked, fetcher, progress)?;
         let made = make::make(fetched, self.mtime, progress)?;
-        image::write_iso(&made.checked, &made.root, output, self.mtime, progress)
+        let target = Target { format: Format::Iso, path: output.to_path_buf() };
+        let images = image::write(&made.checked, &made.root, &[target], self.mtime, progress)?;
+        images.into_iter().next().context("nothing was written")
     }
 }
 

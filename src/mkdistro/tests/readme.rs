@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mkdistro::config::{
-    Allow, Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, Lint, Recipe, Root, ServiceEntry,
+    Allow, Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, Lint, Output, Recipe, Root, ServiceEntry,
     Sources, User, WriteFile,
 };
 
@@ -22,6 +22,7 @@ fn distro() -> Distro {
         console: Console::default(),
         data: Data::default(),
         boot: Boot::default(),
+        output: Output::default(),
         lint: Lint::default(),
     }
 }

@@ -1,14 +1,17 @@
 //! `mkdistro build`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::making::{MakingArguments, finish};
 use super::{error, print_line};
-use crate::image::{self, megabytes};
+use crate::cache::unchanged::Output;
+use crate::config::Checked;
+use crate::image::{self, Format, Target, megabytes};
 use crate::make::Made;
 use crate::progress::Progress;
 use crate::sbom;
@@ -20,18 +23,22 @@ use crate::watch::Watcher;
 /// Build the distribution: distro.toml → out.iso
 ///
 /// Reads distro.toml, packages/, kernel-config/ and overlay/, fetches what packages/lock.toml names and is not in the
-/// cache, and writes a bootable ISO, with its bills of materials and its line in SHA256SUMS beside it. The same input gives
+/// cache, and writes a bootable ISO or what [output] names, with its bills of materials and its line in SHA256SUMS beside it. The same input gives
 /// the same bytes. A project without a lock is locked first. What earlier builds have compressed is taken from the cache;
 /// if nothing has changed, nothing is done.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  mkdistro build\n  mkdistro build --fast --watch\n  \
+                             mkdistro build --format iso --format kernel\n  \
                              mkdistro build --output /tmp/box.iso --offline")]
 pub(super) struct Build {
     #[command(flatten)]
     making: MakingArguments,
-    /// Where the ISO goes
+    /// Where the ISO goes; other formats go beside it: out.kernel
     #[arg(long, short, default_value = "out.iso", value_name = "FILE")]
     output: PathBuf,
+    /// What to write instead of distro.toml's [output] formats; may be given several times
+    #[arg(long = "format", value_name = "NAME", value_parser = format())]
+    formats: Vec<Format>,
     /// Sign SHA256SUMS with this secret key; "mkdistro keygen" makes one
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -78,34 +85,70 @@ impl Build {
     fn build(&self, progress: &dyn Progress) -> Result<()> {
         let started = std::time::Instant::now();
         let making = self.making.prepare(progress)?;
-        image::check_output(&self.output)?;
+        let targets = self.targets(making.checked());
+        targets.iter().try_for_each(image::check_target)?;
         let key = self.key.as_deref().map(SecretKey::load).transpose()?;
-        let mtime = making.mtime;
-        let inputs = making.inputs(if self.no_sbom { "iso" } else { "iso and sbom" }, &self.output);
+        let (folder, mtime) = (image::folder_of(&self.output), making.mtime);
+        let inputs = making.inputs(&self.what(&targets), &self.output);
         let unchanged = inputs.as_ref().and_then(|inputs| inputs.unchanged());
         if let Some(outputs) = unchanged.filter(|outputs| !outputs.is_empty()) {
-            let outputs: Vec<_> = outputs.into_iter().map(|output| (output.path, output.sha256)).collect();
-            sums::publish(&outputs, key.as_ref(), mtime, progress)?;
-            progress.say(&format!("unchanged: {}", self.output.display()));
-            return print_line(format_args!("{}  {}", outputs[0].1, self.output.display()));
+            let outputs = self.relative(outputs)?;
+            sums::publish(&folder, &outputs, key.as_ref(), mtime, progress)?;
+            let names: Vec<String> = targets.iter().map(|target| target.path.display().to_string()).collect();
+            progress.say(&format!("unchanged: {}", names.join(", ")));
+            let is_image = |path: &Path| targets.iter().any(|target| path.starts_with(&target.path));
+            return outputs.iter().filter(|(path, _)| is_image(path)).try_for_each(print_sum);
         }
         let cache = making.cache().to_owned();
         let Made { checked, root, bills } = making.make(progress)?;
-        let image = image::write_iso(&checked, &root, &self.output, mtime, progress)?;
-        let mut outputs = vec![(image.path.clone(), image.sha256.clone())];
+        let images = image::write(&checked, &root, &targets, mtime, progress)?;
+        let files = images.iter().flat_map(|image| &image.files);
+        let mut outputs: Vec<_> = files.map(|file| (file.path.clone(), file.sha256.clone())).collect();
+        let count = outputs.len();
         if !self.no_sbom {
-            outputs.extend(sbom::write_beside(&self.output, &bills)?);
+            outputs.extend(sbom::write_beside(&targets[0].path, &bills)?);
         }
-        sums::publish(&outputs, key.as_ref(), mtime, progress)?;
+        sums::publish(&folder, &outputs, key.as_ref(), mtime, progress)?;
         finish(&cache, inputs.as_ref(), &outputs);
-        let parts: Vec<String> =
-            image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();
-        progress.say(&format!(
-            "done: {} in {:.1} s: {}",
-            megabytes(image.size_bytes),
-            started.elapsed().as_secs_f64(),
-            parts.join(", ")
-        ));
-        print_line(format_args!("{}  {}", image.sha256, image.path.display()))
+        for image in &images {
+            let parts: Vec<String> =
+                image.parts.iter().map(|(what, size)| format!("{what} {}", megabytes(*size))).collect();
+            progress.say(&format!(
+                "done: {}: {} in {:.1} s: {}",
+                image.path.display(),
+                megabytes(image.size_bytes()),
+                started.elapsed().as_secs_f64(),
+                parts.join(", ")
+            ));
+        }
+        outputs[..count].iter().try_for_each(print_sum)
     }
+
+    /// What is written, and where.
+    fn targets(&self, checked: &Checked) -> Vec<Target> {
+        let formats = if self.formats.is_empty() { &checked.distro.output.formats } else { &self.formats };
+        Target::all(formats, &self.output)
+    }
+
+    /// The same in words, for the comparison with the last build.
+    fn what(&self, targets: &[Target]) -> String {
+        let images = targets.iter().map(|target| format!("{} {}", target.format, target.path.display()));
+        images.chain((!self.no_sbom).then(|| "sbom".into())).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Outputs of an earlier build, named as the user would.
+    fn relative(&self, outputs: Vec<Output>) -> Result<Vec<(PathBuf, String)>> {
+        let folder = self.output.parent().unwrap_or(Path::new(""));
+        let whole = std::path::absolute(image::folder_of(&self.output)).context("finding the output's folder")?;
+        let name = |path: PathBuf| path.strip_prefix(&whole).map(|name| folder.join(name)).unwrap_or(path);
+        Ok(outputs.into_iter().map(|output| (name(output.path), output.sha256)).collect())
+    }
+}
+
+fn print_sum((path, sha256): &(PathBuf, String)) -> Result<()> {
+    print_line(format_args!("{sha256}  {}", path.display()))
+}
+
+fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
 }

@@ -77,11 +77,11 @@ impl Making {
         self.fetcher.cache.dir()
     }
 
-    /// What there is to compare with the next build of `output`. `format` is what is written there. Whatever else a build
+    /// What there is to compare with the next build of `output`. `what` is what is written, and where. Whatever else a build
     /// follows from besides the project's files and this program belongs into this list.
-    pub(super) fn inputs(&self, format: &str, output: &Path) -> Option<Inputs> {
+    pub(super) fn inputs(&self, what: &str, output: &Path) -> Option<Inputs> {
         let mut settings = vec![
-            format!("format {format}"),
+            format!("output {what}"),
             format!("compression {}", self.checked().distro.root.compression),
             format!("mtime {}", self.mtime),
         ];

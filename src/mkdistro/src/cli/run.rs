@@ -106,8 +106,9 @@ impl Run {
         if inputs.as_ref().and_then(Inputs::unchanged).is_none() {
             let (cache, mtime) = (making.cache().to_owned(), making.mtime);
             let Made { checked, root, .. } = making.make(progress)?;
-            files = image::write_boot_files(&checked, &root, &folder, mtime, progress)?;
-            finish(&cache, inputs.as_ref(), &files.hashes()?);
+            let written = image::write_boot_files(&checked, &root, &folder, mtime, progress)?;
+            let written: Vec<_> = written.into_iter().map(|file| (file.path, file.sha256)).collect();
+            finish(&cache, inputs.as_ref(), &written);
         }
         if self.bootchart.is_some() {
             files.command_line = format!("{} {}", files.command_line, bootchart::COMMAND_LINE);

@@ -45,7 +45,7 @@ impl Verify {
         let image = recipe.build(checked, &fetcher, &output, progress).context("building it again")?;
         let again = inspect::read(&image.path)?;
         if bytes == again {
-            print_line(format_args!("identical: {}  {file}", image.sha256))?;
+            print_line(format_args!("identical: {}  {file}", image.files[0].sha256))?;
             return Ok(ExitCode::SUCCESS);
         }
         let difference = diff::compare(&bytes, &again).context("comparing it with what its recipe gives")?;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::Format;
+
 /// distro.toml.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -30,6 +32,9 @@ pub struct Distro {
     /// Boot menu and kernel command line.
     #[serde(default)]
     pub boot: Boot,
+    /// What is written.
+    #[serde(default)]
+    pub output: Output,
     /// Checks of the finished root.
     #[serde(default)]
     pub lint: Lint,
@@ -217,6 +222,20 @@ pub struct Boot {
 impl Default for Boot {
     fn default() -> Self {
         Self { timeout: 1, command_line: "console=tty1 console=ttyS0,115200 loglevel=4".into() }
+    }
+}
+
+/// `[output]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Output {
+    /// Formats of the images that a build writes.
+    pub formats: Vec<Format>,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { formats: vec![Format::Iso] }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a single text value must look like, each rule with the words that a message uses.
 
+use crate::image::Format;
 use crate::nearest::{did_you_mean, nearest};
 use crate::pattern::Pattern;
 use contract::service::Restart;
@@ -141,6 +142,12 @@ pub(super) const LABEL: Rule =
 pub(super) const COMMAND_LINE: Rule = Rule::new("at most 1900 bytes of printable ASCII on one line", |v| {
     v.len() <= COMMAND_LINE_MAX && v.chars().all(|c| c == ' ' || c.is_ascii_graphic())
 });
+/// A format of images.
+pub(super) const FORMAT: Rule = Rule::hinted(
+    "a format that \"mkdistro build --help\" lists",
+    |v| v.parse::<Format>().is_ok(),
+    |v| did_you_mean(v, Format::ALL.map(Format::name)),
+);
 /// A path in the image.
 pub(super) const PATH: Rule = Rule::hinted("an absolute path without \"..\", \".\" and \"//\"", is_path, hint_path);
 /// Path of a Unix socket; `sun_path` of `struct sockaddr_un` (unix(7)) holds 108 bytes with the final NUL.

@@ -57,6 +57,7 @@ pub(super) static DISTRO: &[Key] = &[
     optional("console", Kind::Table(CONSOLE)),
     optional("data", Kind::Table(DATA)),
     optional("boot", Kind::Table(BOOT)),
+    optional("output", Kind::Table(OUTPUT)),
     optional("lint", Kind::Table(LINT)),
 ];
 
@@ -101,6 +102,8 @@ static DATA: &[Key] = &[optional("label", Kind::Text(&rules::LABEL))];
 
 static BOOT: &[Key] =
     &[optional("timeout", Kind::Integer(0, 600)), optional("command-line", Kind::Text(&rules::COMMAND_LINE))];
+
+static OUTPUT: &[Key] = &[optional("formats", Kind::Set(&rules::FORMAT, 1))];
 
 static LINT: &[Key] = &[optional("max-file-mib", Kind::Integer(1, 4096)), optional("allow", Kind::Tables(ALLOW))];
 

@@ -1,6 +1,5 @@
 //! The ISO's content: boot loader, kernel, initramfs.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +9,9 @@ use bytes::Bytes;
 use formats::iso9660::{self, BootEntry, Platform};
 use formats::tree::{Kind, Node, Tree};
 
+use super::compose::{Composed, Finished};
+use super::format::Writer;
 use super::isolinux::{self, BOOT_FILES};
-use super::output;
 use crate::config::Checked;
 use crate::root::RootTree;
 
@@ -19,22 +19,18 @@ use crate::root::RootTree;
 const MBR_CODE: &str = "/usr/lib/ISOLINUX/isohdpfx.bin";
 const LOADER: &[u8] = b"isolinux/isolinux.bin";
 
-/// Writes the ISO into `file`; `path` is its final name, for messages. `mtime` is in seconds since 1970.
-pub(super) fn write(
-    checked: &Checked,
-    root: &RootTree,
-    initramfs: Bytes,
-    mtime: u32,
-    file: &File,
-    path: &Path,
-) -> Result<()> {
-    let tree = content(checked, root, initramfs)?;
+pub(super) const WRITER: Writer =
+    Writer { name: "iso", suffix: "iso", title: "the ISO", rest: "boot loader and ISO", is_folder: false, write };
+
+fn write(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
+    let (checked, root) = (composed.checked, composed.root);
+    let tree = content(checked, root, composed.initramfs.clone())?;
     let identity = &checked.distro.distro;
     let options = iso9660::Options {
         volume_id: checked.distro.volume_id(),
         publisher: String::new(),
         application_id: format!("{} {}", identity.name, identity.version),
-        mtime,
+        mtime: composed.mtime,
         boot: vec![BootEntry {
             platform: Platform::Bios,
             path: LOADER.to_vec(),
@@ -45,9 +41,12 @@ pub(super) fn write(
     let mut plan = iso9660::plan(&tree, &options).context("planning the ISO")?;
     plan.make_hybrid(&isolinux::file(&root.packages, MBR_CODE)?.0, LOADER)
         .context("making the ISO bootable from USB")?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    plan.write(&mut out).map_err(|error| output::explain(error, path))?;
-    out.flush().map_err(|error| output::explain(error.into(), path))
+    let file = Finished::new(path, |file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        plan.write(&mut out)?;
+        Ok(out.flush()?)
+    })?;
+    Ok(vec![file])
 }
 
 fn content(checked: &Checked, root: &RootTree, initramfs: Bytes) -> Result<Tree> {

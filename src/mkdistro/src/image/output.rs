@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Error, Result};
 use bytes::Bytes;
 
+use super::format::Target;
 use crate::cache::Mapped;
 use crate::interrupt::Registered;
 use crate::problem::{Class, Problem};
@@ -170,6 +171,23 @@ pub fn check(target: &Path) -> Result<()> {
     unnamed(target).map(drop)
 }
 
+/// The same for an output, which may be a folder, there already or not.
+///
+/// # Errors
+/// Class `Output`.
+pub fn check_target(target: &Target) -> Result<()> {
+    let path = &target.path;
+    match fs::metadata(path) {
+        _ if !target.format.is_folder() => check(path),
+        Ok(found) if found.is_dir() => check(&path.join("x")),
+        Ok(_) => {
+            let message = format!("writing {}: expected a folder, found a file", path.display());
+            Err(Problem::error(Class::Output, message, "name another with --output"))
+        }
+        Err(_) => check(path),
+    }
+}
+
 /// Writes a small file, which appears only when it is complete.
 ///
 /// # Errors
@@ -207,7 +225,8 @@ pub(super) fn explain(error: Error, target: &Path) -> Error {
     Problem::error(Class::Output, format!("writing {}: {error:#}", target.display()), hint)
 }
 
-fn folder_of(target: &Path) -> PathBuf {
+/// The folder that a file is in, or will be.
+pub fn folder_of(target: &Path) -> PathBuf {
     match target.parent() {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),

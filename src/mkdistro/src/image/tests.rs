@@ -1,12 +1,17 @@
 //! Whole ISOs of a small project, read back by our readers and by other people's programs.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use anyhow::Result;
+use bytes::Bytes;
 use formats::cpio;
 use formats::iso9660;
 use formats::tree::Kind;
 
 use super::*;
+use crate::config::Checked;
 use crate::problem::exit_code;
 use crate::progress::Silent;
 use crate::root::testing::{whole_fetched, whole_project};
@@ -25,6 +30,14 @@ pub(crate) fn foreign(program: &str, args: &[&str], stdin: Option<&Path>) -> Str
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Writes an ISO.
+pub(crate) fn write_iso(checked: &Checked, root: &RootTree, path: &Path, mtime: u32) -> Result<Written> {
+    let target = Target { format: Format::Iso, path: path.to_path_buf() };
+    let mut images = write(checked, root, &[target], mtime, &Silent)?;
+    assert_eq!(images[0].parts.iter().map(|(_, size)| size).sum::<u64>(), images[0].size_bytes());
+    Ok(images.remove(0).files.remove(0))
+}
+
 /// A project, its root, and a folder for outputs.
 fn assembled() -> (tempfile::TempDir, Checked, RootTree) {
     let dir = whole_project();
@@ -38,11 +51,10 @@ fn assembled() -> (tempfile::TempDir, Checked, RootTree) {
 fn the_iso_has_what_boots() {
     let (dir, checked, root) = assembled();
     let path = dir.path().join("out/toy.iso");
-    let image = write_iso(&checked, &root, &path, MTIME, &Silent).unwrap();
+    let image = write_iso(&checked, &root, &path, MTIME).unwrap();
     let bytes = Bytes::from(std::fs::read(&path).unwrap());
     assert_eq!((image.path.as_path(), image.size_bytes), (path.as_path(), bytes.len() as u64));
     assert_eq!(image.sha256, crate::archive::testing::sha256(&bytes));
-    assert_eq!(image.parts.iter().map(|(_, size)| size).sum::<u64>(), image.size_bytes);
 
     let iso = iso9660::read(&bytes).unwrap();
     assert_eq!((iso.volume_id.as_str(), iso.application_id.as_str()), ("TOY", "toy 1.2"));
@@ -94,7 +106,7 @@ fn the_iso_has_what_boots() {
 fn other_programs_read_the_iso() {
     let (dir, checked, root) = assembled();
     let path = dir.path().join("out/toy.iso");
-    write_iso(&checked, &root, &path, MTIME, &Silent).unwrap();
+    write_iso(&checked, &root, &path, MTIME).unwrap();
     let path = path.to_str().unwrap();
     let menu = foreign("isoinfo", &["-R", "-x", "/isolinux/isolinux.cfg", "-i", path], None);
     assert_eq!(menu, isolinux::menu(&checked));
@@ -108,7 +120,7 @@ fn the_same_input_gives_the_same_bytes() {
     let write = |folder: &str, mtime: u32| {
         let (dir, checked, root) = assembled();
         std::fs::create_dir(dir.path().join(folder)).unwrap();
-        write_iso(&checked, &root, &dir.path().join(folder).join("x.iso"), mtime, &Silent).unwrap().sha256
+        write_iso(&checked, &root, &dir.path().join(folder).join("x.iso"), mtime).unwrap().sha256
     };
     let first = write("one", MTIME);
     assert_eq!(first, write("a folder with another name", MTIME));
@@ -121,14 +133,49 @@ fn a_failure_leaves_nothing_behind() {
     let out = dir.path().join("out");
     let left = || std::fs::read_dir(&out).unwrap().count();
     let isolinux = root.packages.trees.remove("isolinux").unwrap();
-    let error = write_iso(&checked, &root, &out.join("x.iso"), MTIME, &Silent).unwrap_err();
+    let error = write_iso(&checked, &root, &out.join("x.iso"), MTIME).unwrap_err();
     assert_eq!(error.to_string(), "/usr/lib/ISOLINUX/isolinux.bin is not in isolinux or syslinux-common");
     assert_eq!(left(), 0);
 
     root.packages.trees.insert("isolinux".into(), isolinux);
-    let error = write_iso(&checked, &root, &out.join("no/x.iso"), MTIME, &Silent).unwrap_err();
+    let error = write_iso(&checked, &root, &out.join("no/x.iso"), MTIME).unwrap_err();
     assert_eq!((exit_code(&error), left()), (contract::exit::OUTPUT, 0));
 
-    let full = write_iso(&checked, &root, Path::new("/dev/full/x.iso"), MTIME, &Silent).unwrap_err();
+    let full = write_iso(&checked, &root, Path::new("/dev/full/x.iso"), MTIME).unwrap_err();
     assert_eq!(exit_code(&full), contract::exit::OUTPUT);
+}
+
+#[test]
+fn all_formats_at_once_share_their_parts() {
+    let (dir, checked, root) = assembled();
+    let out = dir.path().join("out");
+    let targets = Target::all(&Format::ALL, &out.join("toy.iso"));
+    let images = write(&checked, &root, &targets, MTIME, &Silent).unwrap();
+    let read = |name: &str| Bytes::from(std::fs::read(out.join(name)).unwrap());
+    let iso = iso9660::read(&read("toy.iso")).unwrap();
+    for (name, inside) in [("vmlinuz", "boot/vmlinuz"), ("initrd.img", "boot/initrd.img")] {
+        let Kind::File(content) = &iso.entry(inside.as_bytes()).unwrap().kind else { panic!("{inside}") };
+        assert_eq!(*content, read(&format!("toy.kernel/{name}")));
+    }
+    assert_eq!(read("toy.kernel/cmdline"), format!("{}\n", isolinux::command_line(&checked)));
+    for image in &images {
+        for file in &image.files {
+            let content = std::fs::read(&file.path).unwrap();
+            assert_eq!(file.size_bytes, content.len() as u64);
+            assert_eq!(file.sha256, crate::archive::testing::sha256(&content));
+        }
+    }
+    // Again, over what is there.
+    let again = write(&checked, &root, &targets, MTIME, &Silent).unwrap();
+    assert!(again.iter().zip(&images).all(|(again, before)| again.files == before.files));
+}
+
+#[test]
+fn one_format_that_fails_leaves_none() {
+    let (dir, checked, mut root) = assembled();
+    let out = dir.path().join("out");
+    root.packages.trees.remove("isolinux").unwrap();
+    let targets = Target::all(&[Format::Kernel, Format::Iso], &out.join("toy.iso"));
+    write(&checked, &root, &targets, MTIME, &Silent).unwrap_err();
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
 }

@@ -23,7 +23,7 @@ pub(crate) fn iso(files: &[(&str, &str)]) -> Bytes {
     fetched.locked.lock.request = "0".repeat(64);
     let root = crate::root::assemble(&fetched, &Silent).unwrap();
     let path = dir.path().join("toy.iso");
-    image::write_iso(&fetched.locked.checked, &root, &path, 1_700_000_000, &Silent).unwrap();
+    image::tests::write_iso(&fetched.locked.checked, &root, &path, 1_700_000_000).unwrap();
     fs::read(path).unwrap().into()
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::data::{Because, Change, FileKind, Timeline};
 use super::*;
-use crate::image::write_iso;
+use crate::image::tests::write_iso;
 use crate::progress::Silent;
 use crate::root::testing::{whole_fetched, whole_project, write};
 use crate::timeline::Event;
@@ -34,7 +34,7 @@ impl Toy {
 
     fn image(&self) -> Opened {
         let path = self.dir.path().join("toy.iso");
-        write_iso(&self.fetched.locked.checked, &self.root, &path, MTIME, &Silent).unwrap();
+        write_iso(&self.fetched.locked.checked, &self.root, &path, MTIME).unwrap();
         Opened::read(&path).unwrap()
     }
 

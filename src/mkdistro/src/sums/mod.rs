@@ -25,21 +25,23 @@ pub const FILE: &str = "SHA256SUMS";
 /// Its signature's name.
 pub const SIGNATURE: &str = "SHA256SUMS.minisig";
 
-/// Notes the outputs of a build, all in one folder, with their sha256 (hex) in `SHA256SUMS` there, and signs that file if
-/// there is a key.
+/// Notes the outputs of a build, all in a folder or below it, with their sha256 (hex) in `SHA256SUMS` there, and signs
+/// that file if there is a key.
 ///
 /// `time` (seconds since 1970) goes into the signature: the image's, so that the same input gives the same signature.
 /// Without a key a signature that does not fit any more is removed.
 pub fn publish(
+    folder: &Path,
     outputs: &[(PathBuf, String)],
     key: Option<&SecretKey>,
     time: u32,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let Some((first, _)) = outputs.first() else { return Ok(()) };
-    let folder = folder_of(first);
+    if outputs.is_empty() {
+        return Ok(());
+    }
     // Two builds into one folder, one after the other: each reads what the other wrote.
-    let lock = File::open(&folder).with_context(|| format!("opening {}", folder.display()))?;
+    let lock = File::open(folder).with_context(|| format!("opening {}", folder.display()))?;
     lock.lock().with_context(|| format!("locking {}", folder.display()))?;
 
     let (sums, signature) = (folder.join(FILE), folder.join(SIGNATURE));
@@ -47,8 +49,9 @@ pub fn publish(
     let mut list = List::parse(&old);
     list.retain(|name| fs::symlink_metadata(folder.join(std::ffi::OsStr::from_bytes(name))).is_ok());
     for (path, sha256) in outputs {
-        let name = path.file_name().with_context(|| format!("{} has no file name", path.display()))?;
-        list.set(name.as_bytes(), sha256);
+        let name = path.strip_prefix(folder).ok().or(path.file_name().map(Path::new));
+        let name = name.with_context(|| format!("{} has no file name", path.display()))?;
+        list.set(name.as_os_str().as_bytes(), sha256);
     }
     let new = list.render();
     let changed = new != old;
@@ -75,12 +78,5 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-    }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.into(),
-        _ => ".".into(),
     }
 }

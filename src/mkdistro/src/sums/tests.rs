@@ -65,7 +65,7 @@ fn entries_are_merged_and_coreutils_accepts_them() {
     let dir = tempfile::tempdir().unwrap();
     let publish = |files: &[(&str, &str)]| {
         let outputs: Vec<_> = files.iter().map(|(name, hash)| (dir.path().join(name), (*hash).to_string())).collect();
-        publish(&outputs, None, 0, &Silent).unwrap();
+        publish(dir.path(), &outputs, None, 0, &Silent).unwrap();
     };
     for (name, content) in [("out.iso", "abc"), ("line\nfeed\\.img", ""), ("other", "")] {
         fs::write(dir.path().join(name), content).unwrap();
@@ -89,7 +89,8 @@ fn many_builds_at_once_lose_no_entry() {
         for number in 0..16 {
             let path = dir.path().join(format!("{number}.iso"));
             fs::write(&path, "abc").unwrap();
-            scope.spawn(move || publish(&[(path, HASH.into())], None, 0, &Silent).unwrap());
+            let folder = dir.path();
+            scope.spawn(move || publish(folder, &[(path, HASH.into())], None, 0, &Silent).unwrap());
         }
     });
     assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap().lines().count(), 16);
@@ -102,15 +103,15 @@ fn a_signature_that_does_not_fit_any_more_is_removed() {
     fs::write(&output, "abc").unwrap();
     let with = |hash: &str| [(output.clone(), hash.to_string())];
     let key = key(dir.path());
-    publish(&with(HASH), Some(&key), 7, &Silent).unwrap();
+    publish(dir.path(), &with(HASH), Some(&key), 7, &Silent).unwrap();
     let first = fs::read(&signature).unwrap();
     let warnings = Warnings::default();
     // Nothing new: it still fits. With the key the same bytes come again.
-    publish(&with(HASH), None, 8, &warnings).unwrap();
-    publish(&with(HASH), Some(&key), 7, &warnings).unwrap();
+    publish(dir.path(), &with(HASH), None, 8, &warnings).unwrap();
+    publish(dir.path(), &with(HASH), Some(&key), 7, &warnings).unwrap();
     assert_eq!(fs::read(&signature).unwrap(), first);
     assert_eq!(warnings.0.lock().unwrap().len(), 0);
-    publish(&with(OTHER), None, 8, &warnings).unwrap();
+    publish(dir.path(), &with(OTHER), None, 8, &warnings).unwrap();
     assert!(!signature.exists());
     let warning = format!("{} is removed: it was of an older SHA256SUMS; sign again with --key", signature.display());
     assert_eq!(*warnings.0.lock().unwrap(), [warning]);
@@ -122,7 +123,7 @@ fn minisign_accepts_what_we_sign() {
     let key = key(dir.path());
     let output = dir.path().join("out.iso");
     fs::write(&output, "abc").unwrap();
-    publish(&[(output, HASH.into())], Some(&key), 1_700_000_000, &Silent).unwrap();
+    publish(dir.path(), &[(output, HASH.into())], Some(&key), 1_700_000_000, &Silent).unwrap();
     let verify = ["-Vm", FILE, "-p", "test.pub"];
     let Some((good, text)) = run(dir.path(), "minisign", &verify) else { return };
     assert!(good, "{text}");

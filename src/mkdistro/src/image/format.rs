@@ -1,0 +1,154 @@
+//! The formats of outputs. A new one is a variant here and a file with its [`Writer`]: all else follows from these two.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::compose::{Composed, Finished};
+use super::{iso, kernel};
+use crate::problem::{Class, Problem};
+
+/// What an image is for: how a machine gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// CD and USB stick.
+    Iso,
+    /// Kernel, initramfs and command line, for what starts these without a boot loader.
+    Kernel,
+}
+
+/// What there is to know of a format.
+pub(super) struct Writer {
+    /// Its name in distro.toml and on the command line.
+    pub(super) name: &'static str,
+    /// Ends the name of its file or folder, after a dot.
+    pub(super) suffix: &'static str,
+    /// What messages call it.
+    pub(super) title: &'static str,
+    /// What it holds besides kernel and initramfs, in words.
+    pub(super) rest: &'static str,
+    /// Whether it is a folder of files.
+    pub(super) is_folder: bool,
+    /// Writes it to a file, or the files into a folder, which is there.
+    pub(super) write: fn(&Composed<'_>, &Path) -> Result<Vec<Finished>>,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Iso, Self::Kernel];
+
+    pub(super) fn writer(self) -> &'static Writer {
+        match self {
+            Self::Iso => &iso::WRITER,
+            Self::Kernel => &kernel::WRITER,
+        }
+    }
+
+    /// Its name in distro.toml and on the command line.
+    pub fn name(self) -> &'static str {
+        self.writer().name
+    }
+
+    /// What ends the name of its file or folder, after a dot.
+    pub fn suffix(self) -> &'static str {
+        self.writer().suffix
+    }
+
+    /// Whether it is a folder of files.
+    pub fn is_folder(self) -> bool {
+        self.writer().is_folder
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|format| format.name()).collect();
+            let message = format!("expected one of {}, found {name:?}", names.join(", "));
+            Problem::error(Class::Config, message, crate::nearest::did_you_mean(name, names))
+        })
+    }
+}
+
+/// A format and where it goes: a file, or a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The format.
+    pub format: Format,
+    /// The place.
+    pub path: PathBuf,
+}
+
+impl Target {
+    /// Where the formats of a build go whose output was named `output`: each to that name with its own suffix in place of
+    /// a format's suffix. A single one goes to the very name, unless that ends in another format's suffix.
+    pub fn all(formats: &[Format], output: &Path) -> Vec<Self> {
+        let name = output.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let base = Format::ALL.iter().find_map(|format| name.strip_suffix(format.suffix())?.strip_suffix('.'));
+        let base = base.filter(|base| !base.is_empty());
+        let mut targets: Vec<Self> = Vec::new();
+        for &format in formats {
+            if targets.iter().any(|target| target.format == format) {
+                continue;
+            }
+            let path = match base {
+                None if formats.len() == 1 => output.to_path_buf(),
+                _ => output.with_file_name(format!("{}.{}", base.unwrap_or(name), format.suffix())),
+            };
+            targets.push(Self { format, path });
+        }
+        targets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_differ() {
+        for format in Format::ALL {
+            assert_eq!(format.name().parse::<Format>().unwrap(), format);
+            let text = serde_json::to_string(&format).unwrap();
+            assert_eq!(text, format!("\"{format}\""), "distro.toml and the command line spell it alike");
+            let alike = |other: &&Format| other.suffix() == format.suffix() || other.name() == format.name();
+            assert_eq!(Format::ALL.iter().filter(alike).count(), 1, "{format}");
+        }
+        let error = "kernal".parse::<Format>().unwrap_err();
+        assert!(error.to_string().starts_with("expected one of iso, kernel"), "{error}");
+        assert_eq!(error.downcast_ref::<Problem>().unwrap().hint, "did you mean \"kernel\"?");
+    }
+
+    #[test]
+    fn outputs_are_named_alike() {
+        use Format::{Iso, Kernel};
+        for (formats, output, expected) in [
+            (&[Iso][..], "out.iso", &["out.iso"][..]),
+            (&[Iso], "/x/box", &["/x/box"]),
+            (&[Iso], "box-1.2", &["box-1.2"]),
+            (&[Iso], "box.kernel", &["box.iso"]),
+            (&[Kernel], "out.iso", &["out.kernel"]),
+            (&[Kernel], "folder", &["folder"]),
+            (&[Iso, Kernel], "out.iso", &["out.iso", "out.kernel"]),
+            (&[Kernel, Iso, Kernel], "a/out.iso", &["a/out.kernel", "a/out.iso"]),
+            (&[Iso, Kernel], "box-1.2", &["box-1.2.iso", "box-1.2.kernel"]),
+            (&[Iso, Kernel], ".iso", &[".iso.iso", ".iso.kernel"]),
+        ] {
+            let targets = Target::all(formats, Path::new(output));
+            let paths: Vec<&str> = targets.iter().map(|target| target.path.to_str().unwrap()).collect();
+            assert_eq!(paths, expected, "{formats:?} {output}");
+        }
+    }
+}
