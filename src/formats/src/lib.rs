@@ -4,6 +4,7 @@
 pub mod ar;
 pub mod cpio;
 pub mod iso9660;
+pub mod pe;
 pub mod squashfs;
 pub mod tree;
 mod view;
