@@ -17,7 +17,8 @@ pub mod ssh;
 pub use accelerator::Accelerator;
 pub use interactive::interactive;
 pub use machine::{
-    Boot, Bus, Disk, DiskFormat, FwCfg, Machine, MachineType, Network, NetworkModel, Serial, UserNetwork,
+    Boot, Bus, CdBus, Device, Disk, DiskFormat, Firmware, FwCfg, Machine, MachineType, Network, NetworkModel, Serial,
+    Uefi, UserNetwork, Variables,
 };
 pub use process::{Output, paste, run};
 pub use qmp::Qmp;

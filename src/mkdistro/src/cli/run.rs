@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use contract::settings::Settings;
 use vm::ssh::{Key, Ssh};
-use vm::{Accelerator, Boot, Bus, Disk, DiskFormat, FwCfg, Machine, NetworkModel, Vm};
+use vm::{Accelerator, Boot, Bus, Device, Disk, DiskFormat, Firmware, FwCfg, Machine, MachineType, NetworkModel, Vm};
 
 use super::making::{MakingArguments, finish};
 use super::print_line;
@@ -28,7 +28,7 @@ const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
 /// of its own. End it with "poweroff" in the guest, or Ctrl-A X.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  mkdistro run\n  mkdistro run out.iso --memory 256 --publish 8080:80\n  \
-                       mkdistro run --disk data.img:4G\n  mkdistro run --bootchart=boot.json")]
+                       mkdistro run --disk data.img:4G\n  mkdistro run out.iso --secure-boot\n  mkdistro run --bootchart=boot.json")]
 pub(super) struct Run {
     /// An ISO to boot instead of the project
     #[arg(value_name = "ISO", conflicts_with_all = ["fast", "compression", "offline"])]
@@ -50,6 +50,12 @@ pub(super) struct Run {
     /// No way out of the guest's network
     #[arg(long)]
     isolated: bool,
+    /// UEFI instead of BIOS, from the package ovmf or edk2-ovmf
+    #[arg(long)]
+    uefi: bool,
+    /// UEFI that starts only what Microsoft's keys have signed; needs an ISO
+    #[arg(long, requires = "iso", conflicts_with = "uefi")]
+    secure_boot: bool,
     /// Boot, save when what ran as JSON, and power off
     #[arg(
         long,
@@ -76,7 +82,8 @@ impl Run {
         let mut machine = Machine::new(Accelerator::best(), boot);
         machine.memory_mib = self.memory;
         machine.cpus = self.cpus;
-        machine.rng = true;
+        machine.devices.push(Device::Rng);
+        (machine.kind, machine.firmware) = self.firmware()?;
         for disk in &self.disk {
             machine.disks.push(open_disk(disk, &settings.data_label)?);
         }
@@ -91,6 +98,14 @@ impl Run {
             None => interactive(machine, &settings.user)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn firmware(&self) -> Result<(MachineType, Firmware)> {
+        Ok(match (self.uefi, self.secure_boot) {
+            (_, true) => (MachineType::Q35, Firmware::uefi_secure_boot()?),
+            (true, _) => (MachineType::Q35, Firmware::uefi()?),
+            _ => (MachineType::Pc, Firmware::Bios),
+        })
     }
 
     /// Kernel and initramfs of the project, made if they are not there as they should be.
