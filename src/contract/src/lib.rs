@@ -7,6 +7,7 @@ pub mod paths;
 pub mod ready;
 pub mod service;
 pub mod settings;
+pub mod sum;
 
 /// First member's name of a tar written raw at the start of a disk: the user allows this disk to be formatted.
 pub const FORMAT_ME_MAGIC: &str = "boot2podman, please format-me";

@@ -7,6 +7,8 @@ pub const SERVICES: &str = "/etc/distro/services";
 /// The SquashFS inside the initramfs. The archive does not hold its folder, so the kernel passes over it when it unpacks
 /// (`init/initramfs.c`, `do_name`), and PID 1 mounts it where it lies in memory: the root is there once, not twice.
 pub const ROOT_IMAGE: &str = "/retained/root.squashfs";
+/// In the initramfs: size and sum of [`ROOT_IMAGE`], see [`crate::sum::RootSum`].
+pub const ROOT_SUM: &str = "/etc/distro/root-sum";
 /// Folder of the modules inside the initramfs, flat; [`BOOT_MODULES`] lists them in load order.
 pub const BOOT_MODULE_DIR: &str = "/modules";
 /// File names below [`BOOT_MODULE_DIR`], one a line, in load order.

@@ -10,14 +10,15 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use contract::paths::{BOOT_MODULE_DIR, BOOT_MODULES, INIT, ROOT_IMAGE};
+use contract::paths::{BOOT_MODULE_DIR, BOOT_MODULES, INIT, ROOT_SUM};
+use contract::sum::RootSum;
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::modules;
 use crate::rescue::{self, Ask};
-use crate::retained::{self, INITRD};
+use crate::retained::{self, Extent, INITRD};
 use crate::steps::{self, Action, Need, Step};
 use crate::{console, sys};
 
@@ -91,33 +92,60 @@ fn load_modules(context: &Context) -> Result<(), Failure> {
 
 /// Mounts the SquashFS through a loop device, which goes away with the mount.
 fn mount_image(_: &Context) -> Result<(), Failure> {
-    const CONTROL: &str = "/dev/loop-control";
     let image = File::open(INITRD).map_err(|error| {
         Failure::new("open", INITRD, error).with_hint("the kernel command line must have retain_initrd")
     })?;
-    let found = retained::find(&|buffer, at| image.read_at(buffer, at)).map_err(Failure::of("read", INITRD))?;
-    let Some(part) = found else {
-        let error = io::Error::new(io::ErrorKind::NotFound, format!("it has no {ROOT_IMAGE}"));
-        return Err(Failure::new("read", INITRD, error).with_hint("uncompressed archives may go before it, no others"));
+    let part = find_image(&image)?;
+    let (device, _open) = attach_image(&image, part)?;
+    fs::create_dir_all(LOWER).map_err(Failure::of("create", LOWER))?;
+    let flags = MountFlags::RDONLY | MountFlags::NODEV;
+    let mounted = rustix::mount::mount(&device, LOWER, "squashfs", flags, None);
+    mounted.map_err(|error| {
+        let hint = match error {
+            rustix::io::Errno::NODEV => "the kernel has no SquashFS: is its module in the initramfs?",
+            _ => DAMAGED,
+        };
+        Failure::new(format!("mount squashfs of {} bytes at {} of", part.size, part.offset), INITRD, error)
+            .with_hint(hint)
+    })
+}
+
+const DAMAGED: &str = "write the image to its medium again, or use another medium";
+
+/// Where the SquashFS is, every byte of it as it was built.
+fn find_image(image: &File) -> Result<Extent, Failure> {
+    let read_at = |buffer: &mut [u8], at| image.read_at(buffer, at);
+    let damaged = |what: String| {
+        let error = io::Error::other(format!("the boot medium is damaged: {what}"));
+        Failure::new("check", INITRD, error).with_hint(DAMAGED)
     };
-    let size = part.size;
+    let text = fs::read_to_string(ROOT_SUM).map_err(|_| damaged("the kernel could not unpack all of it".into()))?;
+    let expected = RootSum::decode(&text).map_err(|problem| damaged(format!("{ROOT_SUM}: {problem}")))?;
+    let part = retained::find(&read_at).map_err(Failure::of("read", INITRD))?;
+    let part = part.ok_or_else(|| damaged("the root is not there".into()))?;
+    let found = retained::sum(&read_at, part).map_err(Failure::of("read", INITRD))?;
+    if found.size != expected.size {
+        return Err(damaged(format!("of {} bytes of the root it has {}", expected.size, found.size)));
+    }
+    if found.xxh64 != expected.xxh64 {
+        let (found, expected) = (found.xxh64, expected.xxh64);
+        return Err(damaged(format!("the root's xxh64 is {found:016x}, expected {expected:016x}")));
+    }
+    console::step(format_args!("check {INITRD}: xxh64 {:016x}", found.xxh64));
+    Ok(part)
+}
+
+/// A loop device over a part of the file, with a descriptor: it goes away when nobody uses it.
+fn attach_image(image: &File, part: Extent) -> Result<(String, File), Failure> {
+    const CONTROL: &str = "/dev/loop-control";
     let control = File::options().read(true).write(true).open(CONTROL).map_err(Failure::of("open", CONTROL))?;
     let number = sys::free_loop_device(control.as_fd()).map_err(Failure::of("find a loop device", CONTROL))?;
     let path = format!("/dev/loop{number}");
     let device = File::open(&path).map_err(Failure::of("open", &path))?;
     // Larger blocks make fewer requests; a device ends at its last whole block.
-    let block_size = if size.is_multiple_of(4096) { 4096 } else { 512 };
+    let block_size = if part.size.is_multiple_of(4096) { 4096 } else { 512 };
     sys::attach_loop(device.as_fd(), image.as_fd(), part, block_size).map_err(Failure::of("attach", &path))?;
-    fs::create_dir_all(LOWER).map_err(Failure::of("create", LOWER))?;
-    let flags = MountFlags::RDONLY | MountFlags::NODEV;
-    let mounted = rustix::mount::mount(&path, LOWER, "squashfs", flags, None);
-    mounted.map_err(|error| {
-        let hint = match error {
-            rustix::io::Errno::NODEV => "the kernel has no SquashFS: is its module in the initramfs?",
-            _ => "the image is damaged or cut short: write it to its medium again",
-        };
-        Failure::new(format!("mount squashfs of {size} bytes at {} of", part.offset), INITRD, error).with_hint(hint)
-    })
+    Ok((path, device))
 }
 
 fn mount_upper(context: &Context) -> Result<(), Failure> {

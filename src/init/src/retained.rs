@@ -1,28 +1,28 @@
-//! Finds the SquashFS in the initramfs that the kernel has kept, so that the root needs its RAM once.
+//! Finds the SquashFS in the initramfs that the kernel has kept, so that the root needs its RAM once, and looks whether it
+//! is as the builder wrote it.
 //!
 //! With `retain_initrd` on its command line the kernel leaves the initramfs in memory and shows it as
 //! `/sys/firmware/initrd` (`init/initramfs.c`, since 6.7). The SquashFS lies in it uncompressed, as an archive entry whose
 //! folder does not exist: unpacking passes over it without a copy (`do_name`, same file), and PID 1 mounts it where it is.
 //!
-//! Only headers of "newc" archives are read, as the builder writes them; a boot loader may put further uncompressed
-//! archives (microcode) in front.
+//! Its entry is found by looking for it: before it there is a compressed archive, with this program in it, and a boot loader
+//! may put further archives (microcode) in front. So all but the start of a medium can be damaged, and PID 1 runs to say so.
 
 use std::io;
 
 use contract::paths::ROOT_IMAGE;
+use contract::sum::{RootSum, Xxh64};
 
 /// Where the kernel shows the initramfs.
 pub(crate) const INITRD: &str = "/sys/firmware/initrd";
 
 const HEADER_BYTES: usize = 110;
+/// Of a "newc" archive's entry; it begins at a multiple of four.
 const MAGIC: &[u8] = b"070701";
 /// Offsets of eight hexadecimal digits each in a header.
 const CONTENT_SIZE: usize = 54;
 const NAME_SIZE: usize = 94;
-/// Ours is the first entry, or among the first behind microcode.
-const MAX_ENTRIES: usize = 64;
-/// PATH_MAX of `linux/limits.h`.
-const MAX_NAME_BYTES: u64 = 4096;
+const CHUNK: usize = 64 << 10;
 
 /// A part of a file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,58 +31,79 @@ pub(crate) struct Extent {
     pub(crate) size: u64,
 }
 
-/// Looks for the SquashFS. `read_at` fills a buffer from an offset and gives back how much there was.
-pub(crate) fn find(read_at: &dyn Fn(&mut [u8], u64) -> io::Result<usize>) -> io::Result<Option<Extent>> {
+/// Fills a buffer from an offset and gives back how much there was; the kernel gives a page at a time.
+pub(crate) type ReadAt<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<usize>;
+
+/// Looks for the SquashFS.
+pub(crate) fn find(read_at: ReadAt<'_>) -> io::Result<Option<Extent>> {
+    // An entry's header and name may go on behind the chunk they begin in.
+    let mut buffer = vec![0; CHUNK + HEADER_BYTES + ROOT_IMAGE.len()];
     let mut at = 0;
-    for _ in 0..MAX_ENTRIES {
-        let Some(start) = skip_zeros(read_at, at)? else { return Ok(None) };
-        let mut header = [0; HEADER_BYTES];
-        if read_at(&mut header, start)? < HEADER_BYTES || !header.starts_with(MAGIC) {
-            return Ok(None);
-        }
-        let (Some(size), Some(name_size)) = (number(&header, CONTENT_SIZE), number(&header, NAME_SIZE)) else {
-            return Ok(None);
-        };
-        if name_size > MAX_NAME_BYTES {
-            return Ok(None);
-        }
-        let name_at = start + HEADER_BYTES as u64;
-        let mut name = vec![0; name_size as usize];
-        let have = read_at(&mut name, name_at)?;
-        let offset = (name_at + name_size).next_multiple_of(4);
-        if name.get(..have).and_then(|name| name.strip_suffix(b"\0")) == Some(&ROOT_IMAGE.as_bytes()[1..]) {
-            return Ok(Some(Extent { offset, size }));
-        }
-        at = (offset + size).next_multiple_of(4);
-    }
-    Ok(None)
-}
-
-/// The first multiple of four from `at` on where a word is not zero; archives are filled up with zeros.
-fn skip_zeros(read_at: &dyn Fn(&mut [u8], u64) -> io::Result<usize>, mut at: u64) -> io::Result<Option<u64>> {
-    let mut chunk = [0; 512];
     loop {
-        let have = read_at(&mut chunk, at)?;
-        let words = chunk.get(..have).unwrap_or_default().chunks_exact(4);
-        if words.len() == 0 {
+        let have = fill(read_at, &mut buffer, at)?;
+        let bytes = buffer.get(..have).unwrap_or_default();
+        for start in (0..have.min(CHUNK)).step_by(4) {
+            let rest = bytes.get(start..).unwrap_or_default();
+            if let Some(extent) = rest.starts_with(MAGIC).then(|| entry(rest, at + start as u64)).flatten() {
+                return Ok(Some(extent));
+            }
+        }
+        if have < buffer.len() {
             return Ok(None);
         }
-        let count = words.len() as u64;
-        match words.into_iter().position(|word| word != [0; 4]) {
-            Some(index) => return Ok(Some(at + 4 * index as u64)),
-            None => at += 4 * count,
-        }
+        at += CHUNK as u64;
     }
 }
 
-fn number(header: &[u8; HEADER_BYTES], offset: usize) -> Option<u64> {
+/// Where the content is, if these bytes at an offset are the SquashFS's entry.
+fn entry(bytes: &[u8], at: u64) -> Option<Extent> {
+    let name_size = number(bytes, NAME_SIZE)?;
+    let name = bytes.get(HEADER_BYTES..HEADER_BYTES + usize::try_from(name_size).ok()?)?;
+    if name.strip_suffix(b"\0")? != &ROOT_IMAGE.as_bytes()[1..] {
+        return None;
+    }
+    let offset = (at + HEADER_BYTES as u64 + name_size).next_multiple_of(4);
+    Some(Extent { offset, size: number(bytes, CONTENT_SIZE)? })
+}
+
+fn number(header: &[u8], offset: usize) -> Option<u64> {
     let digits = std::str::from_utf8(header.get(offset..offset + 8)?).ok()?;
     u32::from_str_radix(digits, 16).ok().map(u64::from)
 }
 
+/// Reads until the buffer is full or nothing is left.
+fn fill(read_at: ReadAt<'_>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut have = 0;
+    while let Some(rest) = buffer.get_mut(have..).filter(|rest| !rest.is_empty()) {
+        match read_at(rest, at + have as u64)? {
+            0 => break,
+            count => have += count,
+        }
+    }
+    Ok(have)
+}
+
+/// Size and sum of what there is of a part.
+pub(crate) fn sum(read_at: ReadAt<'_>, part: Extent) -> io::Result<RootSum> {
+    let mut buffer = vec![0; CHUNK];
+    let (mut sum, mut size) = (Xxh64::default(), 0);
+    while size < part.size {
+        let wanted = usize::try_from(part.size - size).unwrap_or(CHUNK).min(CHUNK);
+        let count = read_at(buffer.get_mut(..wanted).unwrap_or_default(), part.offset + size)?;
+        if count == 0 {
+            break;
+        }
+        sum.update(buffer.get(..count).unwrap_or_default());
+        size += count as u64;
+    }
+    Ok(RootSum { size, xxh64: sum.finish() })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Extent, find};
+    use contract::sum::RootSum;
+
+    use super::{CHUNK, Extent, find, sum};
 
     /// An archive entry.
     fn entry(name: &str, content: &[u8]) -> Vec<u8> {
@@ -103,14 +124,18 @@ mod tests {
         bytes
     }
 
-    fn found(bytes: &[u8]) -> Option<Extent> {
-        find(&|buffer, at| {
+    /// A page at a time, as the kernel does it.
+    fn reader(bytes: &[u8]) -> impl Fn(&mut [u8], u64) -> std::io::Result<usize> + '_ {
+        |buffer, at| {
             let rest = bytes.get(usize::try_from(at).unwrap()..).unwrap_or_default();
-            let count = rest.len().min(buffer.len());
+            let count = rest.len().min(buffer.len()).min(4096);
             buffer[..count].copy_from_slice(&rest[..count]);
             Ok(count)
-        })
-        .unwrap()
+        }
+    }
+
+    fn found(bytes: &[u8]) -> Option<Extent> {
+        find(&reader(bytes)).unwrap()
     }
 
     #[test]
@@ -118,11 +143,14 @@ mod tests {
         let ours = entry("retained/root.squashfs", b"hsqs!");
         assert_eq!(found(&ours), Some(Extent { offset: 136, size: 5 }));
         assert_eq!(&ours[136..141], b"hsqs!");
-        // Behind microcode and its padding.
-        let mut both = [entry("kernel/x86/microcode/GenuineIntel.bin", b"code"), entry("TRAILER!!!", b"")].concat();
-        both.resize(2048, 0);
-        both.extend(&ours);
-        assert_eq!(found(&both), Some(Extent { offset: 2048 + 136, size: 5 }));
+        // Behind anything, wherever a chunk ends.
+        for before in [4, 512, CHUNK - 200, CHUNK - 136, CHUNK - 100, CHUNK - 8, CHUNK - 4, CHUNK, 3 * CHUNK + 20] {
+            let mut both = [entry("microcode", b"070701"), entry("TRAILER!!!", b"")].concat();
+            both.resize(before.max(both.len()), b'x');
+            let at = both.len();
+            both.extend(&ours);
+            assert_eq!(found(&both), Some(Extent { offset: at as u64 + 136, size: 5 }), "{before}");
+        }
     }
 
     #[test]
@@ -132,8 +160,18 @@ mod tests {
         damaged[100] = b'x';
         let mut endless = entry("a", b"");
         endless[94..102].copy_from_slice(b"ffffffff");
-        for bytes in [&b""[..], &[0; 4096], &other, &damaged, &endless, b"\x28\xb5\x2f\xfd compressed", &other[..50]] {
+        let misplaced = [b"1".to_vec(), entry("retained/root.squashfs", b"hsqs")].concat();
+        for bytes in [&b""[..], &[0; 4096], &other, &damaged, &endless, &misplaced, &other[..50]] {
             assert_eq!(found(bytes), None, "{:?}", bytes.get(..20));
         }
+    }
+
+    #[test]
+    fn sums_what_is_there() {
+        let bytes: Vec<u8> = (0..200_000u32).map(|number| (number / 3) as u8).collect();
+        let part = Extent { offset: 11, size: 190_000 };
+        assert_eq!(sum(&reader(&bytes), part).unwrap(), RootSum::of(&bytes[11..190_011]));
+        assert_eq!(sum(&reader(&bytes[..5000]), part).unwrap(), RootSum::of(&bytes[11..5000]));
+        assert_eq!(sum(&reader(&[]), part).unwrap(), RootSum::of(&[]));
     }
 }

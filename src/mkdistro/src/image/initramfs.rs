@@ -1,9 +1,13 @@
-//! The initramfs: two cpio archives one after the other, which the kernel unpacks in order (kernel
+//! The initramfs: three cpio archives one after the other, which the kernel unpacks in order (kernel
 //! `Documentation/driver-api/early-userspace/buffer-format.rst`).
 //!
-//! The first holds the SquashFS, as it is: it is compressed already. It has no other entry, not even the folder that the
-//! SquashFS is in, so that the kernel passes over it ([`paths::ROOT_IMAGE`]). The second, compressed, holds PID 1, the
-//! modules that mount the SquashFS, and the settings.
+//! The first holds PID 1, the second the modules that mount the root, a shell and the settings; both are compressed. The
+//! third is the root's sum and the root: a SquashFS as it is, compressed already. The folder that the SquashFS is in has no
+//! entry, so that the kernel passes over it ([`paths::ROOT_IMAGE`]).
+//!
+//! The order is for damaged media: PID 1 looks whether all is there as it was built, and is alive to tell if only the
+//! kernel and the little before the second archive can be read. The kernel unpacks nothing behind damage, so the sum
+//! is missing then. The small archives need not be compressed again whenever the root changes.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,6 +16,7 @@ use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use contract::paths;
 use contract::settings::Settings;
+use contract::sum::RootSum;
 use formats::cpio;
 use formats::squashfs::Compression;
 use formats::tree::{Kind, Node, Tree};
@@ -33,11 +38,11 @@ pub(super) struct Parts<'a> {
     pub(super) modules: &'a [(String, Bytes)],
     /// busybox for the rescue shell, should the root not come up.
     pub(super) shell: Option<Bytes>,
-    /// zstd's level for the second archive.
+    /// zstd's level for the small archives.
     pub(super) level: i32,
 }
 
-/// The second archive's level if the root is compressed like this: a quick build is quick in all of it.
+/// The small archives' level if the root is compressed like this: a quick build is quick in all of it.
 pub(super) fn level(root: Compression) -> i32 {
     match root {
         Compression::Zstd { level } => level.min(MAX_LEVEL),
@@ -55,9 +60,10 @@ impl Parts<'_> {
 /// Writes it. `mtime` is in seconds since 1970.
 pub(super) fn write(parts: &Parts<'_>, squashfs: Bytes, mtime: u32, store: &Store, mut out: impl Write) -> Result<()> {
     let origin: Arc<str> = Arc::from("initramfs");
+    let mut first = Tree::new();
+    put(&mut first, "/init", Node::new(Kind::File(Bytes::from_static(guest::INIT)), 0o755, &origin))?;
+    put(&mut first, "/dev/console", Node::new(Kind::CharDevice(5, 1), 0o600, &origin))?;
     let mut second = Tree::new();
-    put(&mut second, "/init", Node::new(Kind::File(Bytes::from_static(guest::INIT)), 0o755, &origin))?;
-    put(&mut second, "/dev/console", Node::new(Kind::CharDevice(5, 1), 0o600, &origin))?;
     for folder in ["/proc", "/sys", "/run"] {
         put(&mut second, folder, Node::new(Kind::Directory, 0o755, &origin))?;
     }
@@ -75,21 +81,31 @@ pub(super) fn write(parts: &Parts<'_>, squashfs: Bytes, mtime: u32, store: &Stor
     }
     put(&mut second, paths::BOOT_MODULES, Node::new(Kind::File(Bytes::from(order)), 0o644, &origin))?;
 
-    let mut first = cpio::Writer::new(&mut out, mtime);
-    first.entry(&paths::ROOT_IMAGE.as_bytes()[1..], &Node::new(Kind::File(squashfs), 0o600, &origin))?;
-    first.finish()?;
-    out.write_all(&compressed(&cpio::write_tree(Vec::new(), &second, mtime)?, parts.level, store)?)?;
+    for small in [&first, &second] {
+        out.write_all(&compressed(&cpio::write_tree(Vec::new(), small, mtime)?, parts.level, store)?)?;
+    }
+    let sum = Bytes::from(RootSum::of(&squashfs).encode());
+    let mut third = cpio::Writer::new(&mut out, mtime);
+    third.entry(&paths::ROOT_SUM.as_bytes()[1..], &Node::new(Kind::File(sum), 0o644, &origin))?;
+    third.entry(&paths::ROOT_IMAGE.as_bytes()[1..], &Node::new(Kind::File(squashfs), 0o600, &origin))?;
+    third.finish()?;
     Ok(())
 }
 
 /// A whole segment; compressed once, as most builds change nothing in it.
 fn compressed(archive: &[u8], level: i32, store: &Store) -> Result<Vec<u8>> {
-    let settings = format!("initramfs segment, zstd {}, level {level}", zstd::zstd_safe::version_number());
+    let settings = format!("initramfs segment, zstd {}, level {level}, checksum", zstd::zstd_safe::version_number());
     let key = cache::key(&[settings.as_bytes(), archive]);
     if let Some(segment) = store.read(cache::Kind::Piece, &key) {
         return Ok(segment);
     }
-    let mut segment = zstd::bulk::compress(archive, level).context("compressing the initramfs")?;
+    let segment = || {
+        let mut compressor = zstd::bulk::Compressor::new(level)?;
+        // The kernel says so if it is damaged.
+        compressor.include_checksum(true)?;
+        compressor.compress(archive)
+    };
+    let mut segment = segment().context("compressing the initramfs")?;
     cpio::pad_segment(&mut segment);
     // A store that fails costs time only.
     let _ = store.keep(cache::Kind::Piece, &key, |out| out.write_all(&segment));
@@ -104,6 +120,7 @@ fn put(tree: &mut Tree, path: &str, node: Node) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use contract::settings::Settings;
+    use contract::sum::RootSum;
     use formats::cpio::{self, Compression, Entry};
     use formats::tree::Kind;
 
@@ -144,24 +161,22 @@ mod tests {
         let bytes = example();
         let segments = cpio::segments(&bytes, 64 << 20).unwrap();
         let kinds: Vec<Compression> = segments.iter().map(|segment| segment.compression).collect();
-        assert_eq!(kinds, [Compression::None, Compression::Zstd]);
-        let first: Vec<String> = segments[0].entries.iter().map(shown).collect();
-        assert_eq!(first, ["retained/root.squashfs 0600 \"SQUASHFS\""]);
-        let second: Vec<String> = segments[1].entries.iter().map(shown).collect();
+        assert_eq!(kinds, [Compression::Zstd, Compression::Zstd, Compression::None]);
+        let all: Vec<Vec<String>> =
+            segments.iter().map(|segment| segment.entries.iter().map(shown).collect()).collect();
+        assert_eq!(all[0], [". 0755/", "dev 0755/", "dev/console 0600 c 5 1", "init 0755 (long)"]);
+        assert_eq!(segments[0].entries[3].kind, Kind::File(guest::INIT.into()));
         let settings = format!("etc/distro/settings 0644 {:?}", Settings::default().encode());
         assert_eq!(
-            second,
+            all[1],
             [
                 ". 0755/",
                 "bin 0755/",
                 "bin/busybox 0755 \"BUSYBOX\"",
                 "bin/sh 0777 -> busybox",
-                "dev 0755/",
-                "dev/console 0600 c 5 1",
                 "etc 0755/",
                 "etc/distro 0755/",
                 &settings,
-                "init 0755 (long)",
                 "modules 0755/",
                 "modules/base-one.ko 0644 \"ONE\"",
                 "modules/loop.ko 0644 \"LOOP\"",
@@ -171,8 +186,8 @@ mod tests {
                 "sys 0755/",
             ]
         );
-        let init = segments[1].entries.iter().find(|entry| entry.path == b"init").unwrap();
-        assert_eq!(init.kind, Kind::File(guest::INIT.into()));
+        let sum = format!("etc/distro/root-sum 0644 {:?}", RootSum::of(b"SQUASHFS").encode());
+        assert_eq!(all[2], [&sum, "retained/root.squashfs 0600 \"SQUASHFS\""]);
         let entries = || segments.iter().flat_map(|segment| &segment.entries);
         assert!(entries().all(|entry| (entry.uid, entry.gid, entry.mtime) == (0, 0, 1_700_000_000)));
     }
@@ -186,15 +201,20 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             foreign("cpio", &["-it", "--quiet"], Some(&path))
         };
-        assert_eq!(list(&bytes), "retained/root.squashfs\n");
-        let second = cpio::segments(&bytes, 64 << 20).unwrap()[1].offset;
-        let mut plain = Vec::new();
-        std::io::Read::read_to_end(&mut zstd::Decoder::new(&bytes[second..]).unwrap().single_frame(), &mut plain)
-            .unwrap();
+        let offsets = cpio::segments(&bytes, 64 << 20).unwrap().into_iter().map(|segment| segment.offset);
+        let [first, second, third] = offsets.collect::<Vec<_>>()[..] else { panic!("not three segments") };
+        let unpacked = |from: usize| {
+            let mut plain = Vec::new();
+            let mut decoder = zstd::Decoder::new(&bytes[from..]).unwrap().single_frame();
+            std::io::Read::read_to_end(&mut decoder, &mut plain).unwrap();
+            plain
+        };
+        assert_eq!(list(&unpacked(first)), ".\ndev\ndev/console\ninit\n");
         assert_eq!(
-            list(&plain),
-            ".\nbin\nbin/busybox\nbin/sh\ndev\ndev/console\netc\netc/distro\netc/distro/settings\ninit\nmodules\nmodules/base-one.ko\n\
+            list(&unpacked(second)),
+            ".\nbin\nbin/busybox\nbin/sh\netc\netc/distro\netc/distro/settings\nmodules\nmodules/base-one.ko\n\
              modules/loop.ko\nmodules/order\nproc\nrun\nsys\n"
         );
+        assert_eq!(list(&bytes[third..]), "etc/distro/root-sum\nretained/root.squashfs\n");
     }
 }
