@@ -126,8 +126,19 @@ impl Kernel {
 }
 
 /// What a machine of most kinds needs.
-const DEFAULT_FRAGMENTS: [&str; 10] =
-    ["base", "containers", "storage", "network", "virt", "virtualbox", "vmware", "hyperv", "baremetal", "hardening"];
+const DEFAULT_FRAGMENTS: [&str; 11] = [
+    "base",
+    "containers",
+    "storage",
+    "network",
+    "virt",
+    "virtualbox",
+    "vmware",
+    "hyperv",
+    "baremetal",
+    "servers",
+    "hardening",
+];
 
 impl Default for Kernel {
     fn default() -> Self {
