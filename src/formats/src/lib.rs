@@ -3,6 +3,7 @@
 
 pub mod ar;
 pub mod cpio;
+pub mod gpt;
 pub mod iso9660;
 pub mod pe;
 pub mod squashfs;

@@ -73,4 +73,8 @@ impl<'a> View<'a> {
     pub(crate) fn u32_le(&self, at: usize, what: &str) -> Result<u32> {
         Ok(u32::from_le_bytes(self.array(at, what)?))
     }
+
+    pub(crate) fn u64_le(&self, at: usize, what: &str) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array(at, what)?))
+    }
 }

@@ -20,6 +20,7 @@ const PACKAGES: [&str; 22] = [
     "zstd",
     "e2fsprogs",
     "xfsprogs",
+    "fdisk",
     "gdisk",
     "dosfstools",
     "mtools",
