@@ -2,7 +2,7 @@
 //! ([`read`]).
 //!
 //! The planner decides where everything lies before a byte is written, so the writer makes one pass in ascending order,
-//! and what depends on places (boot info table, MBR, later a GPT and an ESP that shares files) can be made in between.
+//! and what depends on places (boot info table, MBR, GPT, records that point into an ESP) is made in between.
 //!
 //! Terms: a *sector* has 2048 bytes and is also the logical block; an [`Lba`] is a sector's number; an *extent* is a run
 //! of sectors. A file has one extent, so it is smaller than 4 GiB.
@@ -25,17 +25,20 @@ mod system_use;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
+mod tests_hybrid;
+#[cfg(test)]
 mod tests_read;
 mod volume;
 
 pub use self::boot::{BootEntry, Platform};
-pub use self::plan::{Options, Plan, plan};
+pub use self::hybrid::Hybrid;
+pub use self::plan::{Inside, Options, Plan, plan};
 pub use self::read::{Entry, Image, read};
 pub use self::read_boot::BootImage;
 
 /// Bytes of a sector.
 pub const SECTOR_BYTES: usize = 2048;
-/// Sectors at the start that belong to no file system (6.2.1): room for an MBR and a GPT.
+/// Sectors at the start that belong to no file system (6.2.1): an MBR and a GPT.
 pub const SYSTEM_AREA_SECTORS: u32 = 16;
 
 /// Number of a 2048-byte sector, from 0.

@@ -2,7 +2,9 @@
 //! input always gives the same bytes.
 
 pub mod ar;
+mod civil;
 pub mod cpio;
+pub mod fat;
 pub mod gpt;
 pub mod iso9660;
 pub mod pe;

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 pub use mutate::fix_tar;
+pub use random::Random;
 
 /// No input is longer.
 const MAX_INPUT_BYTES: usize = 256 << 10;

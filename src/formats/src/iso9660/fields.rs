@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::civil::{Civil, civil};
 use crate::view::View;
 
 /// A 16-bit number in both byte orders, 4 bytes (7.2.3).
@@ -34,37 +35,6 @@ pub(super) fn read_both_u32(view: &View, at: usize, what: &str) -> Result<u32> {
 pub(super) fn read_text(view: &View, at: usize, len: usize, what: &str) -> Result<String> {
     let text = String::from_utf8_lossy(view.take(at, len, what)?);
     Ok(text.trim_end_matches([' ', '\0']).to_string())
-}
-
-/// A date and time in UTC.
-struct Civil {
-    year: u32,
-    month: u32,
-    day: u32,
-    hour: u32,
-    minute: u32,
-    second: u32,
-}
-
-/// Seconds since 1970 as date and time in UTC (proleptic Gregorian calendar, no leap seconds, as POSIX counts).
-fn civil(unix_secs: u32) -> Civil {
-    let (mut days, seconds) = (unix_secs / 86_400, unix_secs % 86_400);
-    let is_leap = |year: u32| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
-    let mut year = 1970;
-    while days >= 365 + u32::from(is_leap(year)) {
-        days -= 365 + u32::from(is_leap(year));
-        year += 1;
-    }
-    let february = 28 + u32::from(is_leap(year));
-    let mut month = 1;
-    for month_days in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < month_days {
-            break;
-        }
-        days -= month_days;
-        month += 1;
-    }
-    Civil { year, month, day: days + 1, hour: seconds / 3600, minute: seconds / 60 % 60, second: seconds % 60 }
 }
 
 /// Date of a directory record, 7 bytes (9.1.5): years since 1900, month, day, hour, minute, second, offset from UTC.

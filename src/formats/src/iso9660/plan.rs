@@ -1,7 +1,7 @@
 //! The planner and the one-pass writer.
 //!
-//! Order of an image: system area, volume descriptors, path tables, folders, continuation areas, boot catalog, files.
-//! What has to lie elsewhere (an ESP behind the files, files inside it) is one more list of extents here.
+//! Order of an image: system area, volume descriptors, path tables, folders, continuation areas, boot catalog, files, boot
+//! images for UEFI, backup of the partition table. Files that are inside a boot image too are stored only there.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use super::boot::{self, BootEntry};
 use super::directory::{Hierarchy, Places};
-use super::{Lba, SECTOR_BYTES, SYSTEM_AREA_SECTORS, volume};
+use super::hybrid::{self, Hybrid};
+use super::{Lba, Platform, SECTOR_BYTES, SYSTEM_AREA_SECTORS, volume};
 use crate::tree::{Kind, Tree, show};
 
 /// What an image says about itself.
@@ -19,6 +20,8 @@ use crate::tree::{Kind, Tree, show};
 pub struct Options {
     /// Volume identifier, up to 32 bytes of printable ASCII.
     pub volume_id: String,
+    /// Volume set identifier, up to 128 bytes of printable ASCII: what this image has in common with no other.
+    pub volume_set_id: String,
     /// Publisher, up to 128 bytes of printable ASCII.
     pub publisher: String,
     /// Application identifier, up to 128 bytes of printable ASCII.
@@ -27,6 +30,21 @@ pub struct Options {
     pub mtime: u32,
     /// Boot images; the first is the default entry of the catalog.
     pub boot: Vec<BootEntry>,
+    /// Files that are stored inside another one.
+    pub inside: Vec<Inside>,
+    /// What makes the image boot from a disk too.
+    pub hybrid: Option<Hybrid>,
+}
+
+/// A file whose content is a part of another one's, and is not stored again: a program inside an ESP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// The file.
+    pub path: Vec<u8>,
+    /// The other one.
+    pub container: Vec<u8>,
+    /// Where it is in that, in bytes; a multiple of a sector.
+    pub byte_offset: u64,
 }
 
 /// Content with its place.
@@ -38,7 +56,7 @@ struct Extent {
 
 /// An image whose every byte is decided.
 ///
-/// It ends with its last file's sector. Other tools append 150 sectors, so that a drive's read-ahead at the end of a
+/// Behind its last file there is nothing but the backup of a partition table. Other tools append 150 sectors, so that a drive's read-ahead at the end of a
 /// burnt CD (track-at-once) does not fail; here nothing is read after the boot loader has the initramfs, and that is
 /// read sector by sector through firmware.
 #[derive(Debug, Clone)]
@@ -49,6 +67,9 @@ pub struct Plan {
     files: BTreeMap<Vec<u8>, Lba>,
     sectors: u32,
 }
+
+/// Sectors between which a boot image for UEFI begins: those of a disk with blocks of 4 KiB.
+const ESP_ALIGNMENT: u32 = 2;
 
 /// Decides where everything lies.
 ///
@@ -70,8 +91,12 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Plan> {
         hierarchy.folders.iter().map(|folder| cursor.reserve(folder.size as usize)).collect::<Result<_>>()?;
     let continuations = cursor.reserve(hierarchy.continuations.len())?;
     let catalog = cursor.reserve(if options.boot.is_empty() { 0 } else { SECTOR_BYTES })?;
-    let file_lbas: Vec<Lba> =
-        hierarchy.files.iter().map(|(_, content)| cursor.reserve(content.len())).collect::<Result<_>>()?;
+    let file_lbas = place_files(&mut cursor, &hierarchy.files, &boot_files, options)?;
+    let esp = options.boot.iter().zip(&boot_files).find(|(entry, _)| entry.platform == Platform::Uefi);
+    let end = Lba(cursor.next);
+    if options.hybrid.is_some() {
+        cursor.reserve(hybrid::TAIL_BYTES)?;
+    }
     let sectors = cursor.next;
 
     let places = Places { folders: &folders, files: &file_lbas, continuations, mtime: options.mtime };
@@ -98,12 +123,62 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Plan> {
     let images: Vec<Lba> = boot_files.iter().map(|&index| file_lbas[index]).collect();
     put(catalog, boot::catalog(&options.boot, &images).into());
     for (index, ((path, content), &lba)) in hierarchy.files.iter().zip(&file_lbas).enumerate() {
+        if options.inside.iter().any(|inside| inside.path == *path) {
+            continue;
+        }
         let mut entries = options.boot.iter().zip(&boot_files);
         let has_table = entries.any(|(entry, &file)| file == index && entry.boot_info_table);
         put(lba, if has_table { boot::with_info_table(content, lba, path)?.into() } else { content.clone() });
     }
+    extents.sort_by_key(|extent| extent.lba);
+    let esp = esp.map(|(_, &index)| file_lbas[index]);
     let files = hierarchy.files.into_iter().map(|(path, _)| path).zip(file_lbas).collect();
-    Ok(Plan { system_area: Vec::new(), extents, files, sectors })
+    let mut plan = Plan { system_area: Vec::new(), extents, files, sectors };
+    if let Some(hybrid) = &options.hybrid {
+        let made = hybrid::make(hybrid, &plan, esp, end)?;
+        plan.system_area = made.system_area;
+        plan.extents.push(Extent { lba: end, content: made.tail.into() });
+    }
+    Ok(plan)
+}
+
+/// A place for each file: boot images for UEFI behind all others, so that a partition can hold each; those inside of
+/// another one where that has them.
+fn place_files(
+    cursor: &mut Cursor,
+    files: &[(Vec<u8>, Bytes)],
+    boot_files: &[usize],
+    options: &Options,
+) -> Result<Vec<Lba>> {
+    let mut lbas = vec![Lba::default(); files.len()];
+    let is_esp = |index: usize| {
+        let mut entries = options.boot.iter().zip(boot_files);
+        entries.any(|(entry, &file)| file == index && entry.platform == Platform::Uefi)
+    };
+    let inside = |path: &[u8]| options.inside.iter().find(|inside| inside.path == path);
+    for (index, (path, content)) in files.iter().enumerate() {
+        if !is_esp(index) && inside(path).is_none() {
+            lbas[index] = cursor.reserve(content.len())?;
+        }
+    }
+    for (index, (_, content)) in files.iter().enumerate().filter(|(index, _)| is_esp(*index)) {
+        cursor.next = cursor.next.next_multiple_of(ESP_ALIGNMENT);
+        lbas[index] = cursor.reserve(content.len())?;
+    }
+    for inside in &options.inside {
+        let find = |path: &[u8]| files.iter().position(|(other, _)| other == path);
+        let context = || format!("{} inside {} of an ISO image", show(&inside.path), show(&inside.container));
+        let (Some(file), Some(container)) = (find(&inside.path), find(&inside.container)) else {
+            bail!("{}: not both of them are files with content", context());
+        };
+        let content = &files[file].1;
+        let at = usize::try_from(inside.byte_offset).with_context(context)?;
+        let found = at.checked_add(content.len()).and_then(|end| files[container].1.get(at..end));
+        ensure!(found == Some(content), "{}: it is not at byte {at}", context());
+        ensure!(at.is_multiple_of(SECTOR_BYTES), "{}: byte {at} is within a sector", context());
+        lbas[file] = Lba(lbas[container].0 + (at / SECTOR_BYTES) as u32);
+    }
+    Ok(lbas)
 }
 
 /// The number of each boot entry's file.
@@ -135,17 +210,6 @@ impl Plan {
     /// Where the content of a file lies; nothing for a file without content.
     pub fn file(&self, path: &[u8]) -> Option<Lba> {
         self.files.get(path).copied()
-    }
-
-    /// Sets the first 32 KiB, which belong to no file system; the rest of a shorter one is zeros.
-    ///
-    /// # Errors
-    /// If it is longer.
-    pub fn set_system_area(&mut self, bytes: Vec<u8>) -> Result<()> {
-        let room = SYSTEM_AREA_SECTORS as usize * SECTOR_BYTES;
-        ensure!(bytes.len() <= room, "system area of an ISO image: {} bytes, at most {room} fit", bytes.len());
-        self.system_area = bytes;
-        Ok(())
     }
 
     /// All content with its offset in bytes, in ascending order, the system area left out.

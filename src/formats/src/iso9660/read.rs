@@ -28,6 +28,8 @@ const FLAG_MULTI_EXTENT: u8 = 0x80;
 pub struct Image {
     /// Volume identifier.
     pub volume_id: String,
+    /// Volume set identifier.
+    pub volume_set_id: String,
     /// Publisher.
     pub publisher: String,
     /// Application identifier.
@@ -93,6 +95,7 @@ pub fn read(bytes: &Bytes) -> Result<Image> {
     walk.root(&root)?;
     Ok(Image {
         volume_id: read_text(&primary, 40, 32, "volume identifier")?,
+        volume_set_id: read_text(&primary, 190, 128, "volume set identifier")?,
         publisher: read_text(&primary, 318, 128, "publisher")?,
         application_id: read_text(&primary, 574, 128, "application identifier")?,
         created: read_text(&primary, 813, 16, "time of creation")?,

@@ -34,6 +34,7 @@ fn boot_code() -> Bytes {
 pub(crate) fn options() -> Options {
     Options {
         volume_id: "boot2podman-1".into(),
+        volume_set_id: "b7f3".into(),
         publisher: "nobody".into(),
         application_id: "mkdistro tests".into(),
         mtime: MTIME,
@@ -43,6 +44,7 @@ pub(crate) fn options() -> Options {
             load_blocks: 4,
             boot_info_table: true,
         }],
+        ..Options::default()
     }
 }
 
@@ -93,7 +95,7 @@ pub(super) fn written(tree: &Tree, options: &Options) -> Bytes {
 }
 
 /// The sample as a file in a folder of its own.
-fn stored(image: &[u8]) -> (tempfile::TempDir, String) {
+pub(super) fn stored(image: &[u8]) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.iso");
     std::fs::write(&path, image).unwrap();
@@ -115,8 +117,8 @@ fn reader_gives_back_the_tree() {
     let tree = sample();
     let image = read(&written(&tree, &options())).unwrap();
     assert!(image.rock_ridge);
-    let texts = [&image.volume_id, &image.publisher, &image.application_id, &image.created];
-    assert_eq!(texts, ["boot2podman-1", "nobody", "mkdistro tests", "2023111422132000"]);
+    let texts = [&image.volume_id, &image.volume_set_id, &image.publisher, &image.application_id, &image.created];
+    assert_eq!(texts, ["boot2podman-1", "b7f3", "nobody", "mkdistro tests", "2023111422132000"]);
     let found: BTreeMap<&[u8], &Entry> = image.entries.iter().map(|entry| (entry.path.as_slice(), entry)).collect();
     assert_eq!(found.len(), image.entries.len());
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), tree.iter().map(|(path, _)| path).collect::<Vec<_>>());
@@ -189,7 +191,7 @@ fn xorriso_reads_it() {
 }
 
 /// Compares files, folders and links below `dir` with the tree.
-fn compare(dir: &Path, image: &Bytes) {
+pub(super) fn compare(dir: &Path, image: &Bytes) {
     for entry in read(image).unwrap().entries {
         let path: PathBuf = dir.join(std::str::from_utf8(&entry.path).unwrap());
         match &entry.kind {
@@ -241,6 +243,7 @@ fn isoinfo_reads_it() {
     let description = run("isoinfo", &["-d", "-i", &path], None);
     for expected in [
         "Volume id: boot2podman-1\n",
+        "Volume set id: b7f3\n",
         "Publisher id: nobody\n",
         "Application id: mkdistro tests\n",
         "El Torito VD version 1 found",
@@ -263,27 +266,6 @@ fn isoinfo_reads_it() {
     for expected in ["   2:    1 16 2\n", "   3:    1 17 BOOT\n", "  12:   11 25 8\n"] {
         assert!(table.contains(expected), "{expected} is not in\n{table}");
     }
-}
-
-#[test]
-fn hybrid_has_an_mbr() {
-    let mut plan = plan(&sample(), &options()).unwrap();
-    plan.make_hybrid(&[0x90; 432], b"isolinux/isolinux.bin").unwrap();
-    let mut image = Vec::new();
-    plan.write(&mut image).unwrap();
-    let blocks = plan.sectors() * 4;
-    let boot_block = plan.file(b"isolinux/isolinux.bin").unwrap().block_512();
-    assert_eq!(image[..432], [0x90; 432]);
-    assert_eq!(image[432..440], boot_block.to_le_bytes());
-    assert_ne!(image[440..444], [0; 4]);
-    assert_eq!(image[446..454], [0x80, 0, 1, 0, 0x17, image[451], image[452], image[453]]);
-    assert_eq!(image[454..462], [[0; 4], blocks.to_le_bytes()].concat());
-    assert_eq!(image[462..512], [[0; 48].as_slice(), &[0x55, 0xaa]].concat());
-    let (_dir, path) = stored(&image);
-    let report = run("xorriso", &["-indev", &path, "-report_system_area", "plain"], None);
-    assert!(report.contains(&format!(":   1   0x80  0x17            0 {blocks:>12}")), "{report}");
-    let error = plan.make_hybrid(&[0; 432], b"boot/vmlinuz").unwrap_err().to_string();
-    assert!(error.starts_with("/boot/vmlinuz cannot be started from an MBR"), "{error}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) struct Places {
 /// | at  | size | field                                 | at  | size | field                                  |
 /// |-----|------|---------------------------------------|-----|------|----------------------------------------|
 /// | 0   | 7    | type 1, `CD001`, version 1            | 156 | 34   | directory record of the root           |
-/// | 8   | 32   | system identifier, empty              | 190 | 128  | volume set identifier, empty           |
+/// | 8   | 32   | system identifier, empty              | 190 | 128  | volume set identifier                  |
 /// | 40  | 32   | volume identifier                     | 318 | 128  | publisher                              |
 /// | 80  | 8    | sectors of the volume, both orders    | 446 | 128  | data preparer, empty                   |
 /// | 120 | 4    | volumes in the set, both orders       | 574 | 128  | application                            |
@@ -45,7 +45,7 @@ pub(super) fn primary(options: &Options, places: &Places) -> Vec<u8> {
     put(140, &places.path_table_l.0.to_le_bytes());
     put(148, &places.path_table_m.0.to_be_bytes());
     put(156, &places.root_record);
-    put(190, &padded::<128>(""));
+    put(190, &padded::<128>(&options.volume_set_id));
     put(318, &padded::<128>(&options.publisher));
     put(446, &padded::<128>(""));
     put(574, &padded::<128>(&options.application_id));
@@ -70,6 +70,7 @@ pub(super) fn terminator() -> Vec<u8> {
 pub(super) fn check_texts(options: &Options) -> Result<()> {
     let texts = [
         ("volume id", &options.volume_id, 32),
+        ("volume set id", &options.volume_set_id, 128),
         ("publisher", &options.publisher, 128),
         ("application id", &options.application_id, 128),
     ];

@@ -150,7 +150,7 @@ fn facts(one: &Part, other: &Part) -> Vec<Change<String>> {
     }
     let mut found = changes(&joined(&one.layer.facts), &joined(&other.layer.facts));
     // Sizes and places of what is inside change with it and are told of elsewhere.
-    found.retain(|change| !matches!(change.name.as_str(), "archive" | "mbr"));
+    found.retain(|change| !matches!(change.name.as_str(), "archive" | "mbr" | "partition"));
     found.iter_mut().for_each(|change| change.name = format!("{}: {}", one.name, change.name));
     found
 }

@@ -69,14 +69,19 @@ fn images_are_compared_part_by_part() {
     let (one, other) = (iso(&[]), iso(&[("overlay/etc/motd", "hello, world\n"), ("overlay/etc/new", "n")]));
     let difference = compare(&one, &other).unwrap();
     let expected = [
+        "initramfs:/etc/distro/root-sum 36 36 [\"content\"]",
         "root:/etc/motd 6 13 [\"content\"]",
         "root:/etc/new - 1 []",
+        // It has the build id.
+        "root:/etc/os-release 128 128 [\"content\"]",
         "root:/usr/share/mkdistro/overlay/etc/motd 6 13 [\"content\"]",
         "root:/usr/share/mkdistro/overlay/etc/new - 1 []",
     ];
     assert_eq!(changed(&difference), expected);
     let names: Vec<&str> = difference.sizes.iter().map(|change| change.name.as_str()).collect();
     assert_eq!(names, ["iso", "initramfs", "root"]);
+    let facts: Vec<&str> = difference.facts.iter().map(|change| change.name.as_str()).collect();
+    assert_eq!(facts, ["iso: volume-set-id"]);
     assert_eq!(difference.sizes[0].before, Some(one.len() as u64));
     let same = compare(&one, &one.clone()).unwrap();
     assert!(same.identical && same.files.is_empty() && same.packages.is_empty());

@@ -10,7 +10,7 @@ use formats::squashfs;
 use sha2::{Digest, Sha256};
 
 use super::format::{Format, Target};
-use super::{initramfs, isolinux, megabytes, output};
+use super::{initramfs, megabytes, menu, output};
 use crate::config::Checked;
 use crate::fetch::hex;
 use crate::progress::Progress;
@@ -99,7 +99,7 @@ impl BootFiles {
         Self {
             kernel: folder.join("vmlinuz"),
             initramfs: folder.join("initrd.img"),
-            command_line: isolinux::command_line(checked),
+            command_line: menu::command_line(checked),
         }
     }
 }

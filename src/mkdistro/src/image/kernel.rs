@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::compose::{Composed, Finished};
 use super::format::Writer;
-use super::isolinux;
+use super::menu;
 
 pub(super) const WRITER: Writer = Writer {
     name: "kernel",
@@ -20,7 +20,7 @@ pub(super) const WRITER: Writer = Writer {
 
 fn write(composed: &Composed<'_>, folder: &Path) -> Result<Vec<Finished>> {
     let mut files = composed.boot_files(folder)?;
-    let command_line = format!("{}\n", isolinux::command_line(composed.checked));
+    let command_line = format!("{}\n", menu::command_line(composed.checked));
     files.push(Finished::of(&folder.join("cmdline"), command_line.as_bytes())?);
     Ok(files)
 }

@@ -2,18 +2,21 @@
 
 mod compose;
 mod format;
+mod grub;
 mod initramfs;
 mod iso;
 mod isolinux;
 mod kernel;
+mod loader;
+mod menu;
 mod output;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use compose::{BootFiles, Image, Written, write, write_boot_files};
 pub use format::{Format, Target};
-pub use iso::medium;
-pub use isolinux::{BOOT_FILES, BOOT_PACKAGES};
+pub use iso::{is_loader, medium};
+pub use loader::{BOOT_PACKAGES, boot_files};
 pub use output::{check as check_output, check_target, folder_of, write_file};
 
 /// Megabytes with one decimal, for people.

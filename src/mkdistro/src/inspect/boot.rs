@@ -1,9 +1,12 @@
-//! How an image starts: El Torito, MBR, boot menus.
+//! How an image starts: El Torito, MBR, GPT, boot menus.
 
+use anyhow::Result;
+use formats::gpt::{self, BLOCK_BYTES, Guid};
 use formats::iso9660::{Image, Lba};
 use serde::Serialize;
 
 use super::Layer;
+use crate::image::megabytes;
 
 /// Boot menus that are looked for, with the words that begin an entry, a title, a kernel and its command line.
 const MENU: &str = "isolinux/isolinux.cfg";
@@ -50,6 +53,25 @@ pub(super) fn mbr(bytes: &[u8]) -> Option<String> {
     });
     let shown: Vec<String> = shown.collect();
     Some(if shown.is_empty() { "no partitions".to_string() } else { shown.join("; ") })
+}
+
+/// One line for each partition of a GUID partition table.
+///
+/// # Errors
+/// If the table is damaged.
+pub(super) fn partitions(bytes: &[u8]) -> Result<Vec<String>> {
+    let Some(table) = gpt::read(bytes)? else { return Ok(Vec::new()) };
+    let line = |partition: &gpt::Partition| {
+        let kind = match partition.kind {
+            Guid::ESP => "EFI system".to_owned(),
+            Guid::LINUX_DATA => "Linux data".to_owned(),
+            other => other.to_string(),
+        };
+        let gpt::Partition { name, first, blocks, id, .. } = partition;
+        let size = megabytes(blocks.saturating_mul(BLOCK_BYTES));
+        format!("{name:?}, {kind}, {size} at block {first}, {id}")
+    };
+    Ok(table.partitions.iter().map(line).collect())
 }
 
 /// The entries of an image's boot menu; syslinux' `doc/menu.txt` and `doc/syslinux.txt` have the syntax.

@@ -14,7 +14,12 @@ pub(super) fn iso(bytes: &Bytes) -> Result<Layer> {
     let image = iso9660::read(bytes)?;
     let mut layer = Layer::new(Format::Iso);
     layer.fact("volume-id", &image.volume_id);
-    for (name, value) in [("application", &image.application_id), ("publisher", &image.publisher)] {
+    let texts = [
+        ("volume-set-id", &image.volume_set_id),
+        ("application", &image.application_id),
+        ("publisher", &image.publisher),
+    ];
+    for (name, value) in texts {
         if !value.is_empty() {
             layer.fact(name, value);
         }
@@ -25,6 +30,9 @@ pub(super) fn iso(bytes: &Bytes) -> Result<Layer> {
     }
     if let Some(text) = boot::mbr(bytes) {
         layer.fact("mbr", text);
+    }
+    for text in boot::partitions(bytes)? {
+        layer.fact("partition", text);
     }
     for found in image.entries {
         let (kind, content) = split_kind(&found.kind);

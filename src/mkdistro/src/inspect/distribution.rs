@@ -16,6 +16,8 @@ pub struct Distribution {
     pub name: Option<String>,
     /// `VERSION_ID` of os-release.
     pub version: Option<String>,
+    /// `BUILD_ID` of os-release.
+    pub build_id: Option<String>,
     /// How it was built.
     pub build: Option<BuildSettings>,
     /// The lock it was built from, and the sha256 of its text.
@@ -53,7 +55,7 @@ impl Distribution {
             let value = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
             Some(value.trim_matches('"').to_string())
         };
-        (self.name, self.version) = (value("ID"), value("VERSION_ID"));
+        (self.name, self.version, self.build_id) = (value("ID"), value("VERSION_ID"), value("BUILD_ID"));
         self.build = root.text(paths::BUILD_SETTINGS)?.map(|text| BuildSettings::parse(&text)).transpose()?;
         if let Some(text) = root.text(&format!("{}/{LOCK_PATH}", paths::RECIPE_DIR))? {
             self.lock = Some((Lock::parse(&text)?, sha256(text.as_bytes())));

@@ -77,6 +77,7 @@ fn distribution(found: &Distribution) -> Vec<Fact> {
     let facts = [
         ("name", found.name.clone()),
         ("version", found.version.clone()),
+        ("build-id", found.build_id.clone()),
         ("builder", found.build.as_ref().map(|build| format!("mkdistro {}", build.builder))),
         ("compression", found.build.as_ref().map(|build| build.compression.clone())),
         ("lock-sha256", lock.map(|(_, sha256)| sha256.clone())),

@@ -15,6 +15,7 @@ use super::bill::{self, Bill};
 use super::contents::StoredBytes;
 use super::data::{ImageFile, Part};
 use crate::fetch::hex;
+use crate::image::is_loader;
 
 /// Most that is unpacked of an image.
 const MAX_UNPACKED_BYTES: u64 = 4 << 30;
@@ -93,6 +94,7 @@ struct Layers {
     identity: Option<(String, String)>,
     kernel_bytes: u64,
     initramfs_bytes: u64,
+    loader_bytes: u64,
     bill: Option<Bill>,
 }
 
@@ -105,6 +107,7 @@ impl Layers {
             match entry.path.as_slice() {
                 b"boot/vmlinuz" => self.kernel_bytes = content.len() as u64,
                 b"boot/initrd.img" => self.add_initramfs(content).context("reading /boot/initrd.img")?,
+                path if is_loader(path) => self.loader_bytes += content.len() as u64,
                 bill::PATH => self.bill = Some(Bill::unpack(content)?),
                 _ if content.starts_with(SQUASHFS_MAGIC) => self.root = Some(content.clone()),
                 _ => {}
@@ -129,12 +132,13 @@ impl Layers {
     fn parts(&self, total: u64) -> Vec<Part> {
         let root = self.root.as_ref().map_or(0, |root| root.len() as u64);
         let initramfs = self.initramfs_bytes.saturating_sub(root);
-        let rest = total.saturating_sub(root + initramfs + self.kernel_bytes);
+        let rest = total.saturating_sub(root + initramfs + self.kernel_bytes + self.loader_bytes);
         let parts = [
             ("root (SquashFS)", root),
             ("kernel", self.kernel_bytes),
             ("rest of the initramfs", initramfs),
-            ("boot loader and ISO", rest),
+            ("boot loaders", self.loader_bytes),
+            ("rest of the ISO", rest),
         ];
         let mut parts: Vec<Part> = parts
             .into_iter()

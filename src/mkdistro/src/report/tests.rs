@@ -56,7 +56,7 @@ fn the_parts_are_the_image() {
     assert_eq!(file.bytes, std::fs::metadata(toy.dir.path().join("toy.iso")).unwrap().len());
     assert_eq!(file.parts.iter().map(|part| part.bytes).sum::<u64>(), file.bytes);
     let names: Vec<&str> = file.parts.iter().map(|part| part.name.as_str()).collect();
-    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(names.len(), 5, "{names:?}");
     let stored: u64 = report.files.iter().map(|file| file.stored.unwrap()).sum();
     assert_eq!(stored + file.root_overhead_bytes, file.root_bytes);
     assert_eq!(report.packages.iter().map(|package| package.total.stored.unwrap()).sum::<u64>(), stored);
@@ -105,8 +105,8 @@ fn an_image_of_another_build_is_told() {
     write(toy.dir.path(), "overlay/etc/motd", "hello again\n");
     let toy = Toy::of(toy.dir);
     let report = toy.report(Some(&image), None);
-    // The file, its copy in the project that the image carries, and the bill of materials.
-    let expected = "toy.iso is of another build; compressed sizes are estimated for 3 of the project's files";
+    // The file, its copy in the project that the image carries, the bill of materials, and the build id.
+    let expected = "toy.iso is of another build; compressed sizes are estimated for 4 of the project's files";
     assert_eq!(report.notes, [expected]);
     let stored = |path: &str| file(&report, path).stored.unwrap();
     assert!(stored("/etc/motd") > 0 && stored("/usr/bin/distroctl") > 0);
@@ -131,6 +131,8 @@ fn differences_are_named() {
         [
             ("/etc/motd", Change::Changed, 6, 12),
             ("/etc/new", Change::Added, 0, 4),
+            // It has the build id.
+            ("/etc/os-release", Change::Changed, 128, 128),
             // The applet's link is there instead.
             ("/usr/bin/ash", Change::Changed, 10, 0),
         ]

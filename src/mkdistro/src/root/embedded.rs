@@ -14,10 +14,12 @@ use bytes::Bytes;
 use contract::paths;
 use formats::tree::{Kind, Node, Tree};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::{insert, show};
+use super::{guest, insert, show};
 use crate::builtin::Builtin;
 use crate::config::Checked;
+use crate::fetch::hex;
 use crate::lock::{self, Locked};
 use crate::problem::{Class, Problem};
 
@@ -61,34 +63,69 @@ impl BuildSettings {
     }
 }
 
-/// Adds the folder; `overlay` is what [`super::overlay`] has read.
-pub(super) fn add(tree: &mut Tree, locked: &Locked, overlay: &[(Kind, u16)]) -> Result<()> {
+/// A file or link of the folder: its path below it, what it is, its mode.
+pub(super) type EmbeddedFile = (String, Kind, u16);
+
+/// The files of the folder; `overlay` is what [`super::overlay`] has read.
+pub(super) fn files(locked: &Locked, overlay: &[(Kind, u16)]) -> Result<Vec<EmbeddedFile>> {
     let Locked { checked, lock } = locked;
-    refuse_others(tree)?;
-    let origin: Arc<str> = Arc::from("recipe");
-    let mut put = |path: &str, kind: Kind, mode: u16| -> Result<()> {
-        let path = format!("{}/{path}", paths::RECIPE_DIR);
-        insert(tree, path.as_bytes(), Node::new(kind, mode, &origin)).map(drop)
-    };
-    let mut put_text = |path: &str, text: Bytes| put(path, Kind::File(text), 0o644);
-    put_text("build.toml", BuildSettings::of(checked).to_text()?.into())?;
-    put_text("distro.toml", without_passwords(checked, &read_text(&checked.dir.join("distro.toml"))?).into())?;
-    put_text(lock::PATH, lock.to_text()?.into())?;
+    let mut files = Vec::new();
+    let mut put_text = |path: &str, text: Bytes| files.push((path.to_owned(), Kind::File(text), 0o644));
+    put_text("build.toml", BuildSettings::of(checked).to_text()?.into());
+    put_text("distro.toml", without_passwords(checked, &read_text(&checked.dir.join("distro.toml"))?).into());
+    put_text(lock::PATH, lock.to_text()?.into());
     for name in checked.recipes.keys() {
         let path = format!("packages/{name}.toml");
-        put_text(&path, read(checked, &path)?)?;
+        put_text(&path, read(checked, &path)?);
     }
     for fragment in &checked.fragments {
         let path = format!("kernel-config/{}.config", fragment.name);
-        put_text(&path, read(checked, &path)?)?;
+        put_text(&path, read(checked, &path)?);
     }
     if let Some(keyring) = inside(&checked.distro.sources.keyring) {
-        put_text(keyring, read(checked, keyring)?)?;
+        put_text(keyring, read(checked, keyring)?);
     }
     for (entry, (kind, mode)) in checked.overlay.iter().zip(overlay) {
-        put(&format!("overlay/{}", entry.target), kind.clone(), *mode)?;
+        files.push((format!("overlay/{}", entry.target), kind.clone(), *mode));
+    }
+    Ok(files)
+}
+
+/// Adds the folder.
+pub(super) fn add(tree: &mut Tree, files: Vec<EmbeddedFile>) -> Result<()> {
+    refuse_others(tree)?;
+    let origin: Arc<str> = Arc::from("recipe");
+    for (path, kind, mode) in files {
+        let path = format!("{}/{path}", paths::RECIPE_DIR);
+        insert(tree, path.as_bytes(), Node::new(kind, mode, &origin))?;
     }
     Ok(())
+}
+
+/// What tells this build from others: 32 hex digits of a sha256 over the recipe (with the lock, which has the packages'
+/// hashes), our programs and the kernel, which may have been compiled here.
+pub(super) fn build_id(files: &[EmbeddedFile], kernel: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    for program in [guest::INIT, guest::DISTROCTL, kernel] {
+        add(program);
+    }
+    for (path, kind, mode) in files {
+        add(path.as_bytes());
+        add(&mode.to_le_bytes());
+        match kind {
+            Kind::File(content) => add(content),
+            Kind::Symlink(target) => add(target),
+            // The overlay has nothing else but folders.
+            _ => add(b""),
+        }
+    }
+    let mut id = hex(hash);
+    id.truncate(32);
+    id
 }
 
 /// An overlay with a recipe's folder in it would have to hold itself.

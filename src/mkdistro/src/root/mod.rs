@@ -48,6 +48,8 @@ pub struct RootTree {
     pub store: Store,
     /// Further files for the medium, beside kernel and initramfs.
     pub beside: Tree,
+    /// Follows from everything that the build was made of, the time of the image apart: 32 hex digits.
+    pub build_id: String,
 }
 
 /// Assembles the root of a fetched project.
@@ -77,18 +79,20 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
         }
     }
     accounts::add(&mut tree, checked)?;
-    state::add(&mut tree, checked)?;
-    reasons.note(&tree, |_| Reason::Builder);
     let overlay = overlay::read(checked, &fetched.store)?;
+    let embedded = embedded::files(&fetched.locked, &overlay)?;
+    let build_id = embedded::build_id(&embedded, &kernel.vmlinuz);
+    state::add(&mut tree, checked, &build_id)?;
+    reasons.note(&tree, |_| Reason::Builder);
     overlay::add(&mut tree, checked, &overlay)?;
     reasons.note(&tree, |_| Reason::Overlay);
     let wanted_by = add_libraries(&mut tree, checked, &packages)?;
     reasons.note(&tree, |path| wanted_by.get(path).cloned().map_or(Reason::Builder, Reason::Library));
-    embedded::add(&mut tree, &fetched.locked, &overlay)?;
+    embedded::add(&mut tree, embedded)?;
     reasons.note(&tree, |_| Reason::Builder);
     task.finish(&format!("{} entries", tree.len()));
     let store = fetched.store.clone();
-    Ok(RootTree { tree, reasons, kernel, packages, store, beside: Tree::new() })
+    Ok(RootTree { tree, reasons, kernel, packages, store, beside: Tree::new(), build_id })
 }
 
 /// What the recipes of a project take from packages, with the libraries that it needs; without kernel, accounts and

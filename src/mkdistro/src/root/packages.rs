@@ -109,7 +109,9 @@ fn is_library(path: &[u8]) -> bool {
 fn wanted<'a>(fetched: &'a Fetched, package: &str) -> BTreeSet<&'a str> {
     let mut patterns = BTreeSet::new();
     if image::BOOT_PACKAGES.contains(&package) {
-        patterns.extend(image::BOOT_FILES);
+        for path in image::boot_files() {
+            patterns.insert(path);
+        }
     }
     let recipes = fetched.locked.checked.recipes.values();
     for recipe in recipes.filter(|recipe| recipe.packages.iter().any(|name| name == package)) {

@@ -12,11 +12,11 @@ use super::insert;
 use crate::config::Checked;
 
 /// Adds the files.
-pub(super) fn add(tree: &mut Tree, checked: &Checked) -> Result<()> {
+pub(super) fn add(tree: &mut Tree, checked: &Checked, build_id: &str) -> Result<()> {
     let identity = &checked.distro.distro;
     let os_release = format!(
         "ID={name}\nNAME=\"{name}\"\nVERSION_ID=\"{version}\"\nVERSION=\"{version}\"\nPRETTY_NAME=\"{name} {version}\"\n\
-         ID_LIKE=debian\n",
+         BUILD_ID={build_id}\nID_LIKE=debian\n",
         name = identity.name,
         version = identity.version
     );
@@ -56,11 +56,12 @@ mod tests {
         let mut checked = checked(&[("toy", services), ("other", "load-modules = [\"tun\"]")]);
         checked.distro.user.authorized_keys = vec!["ssh-ed25519 AAAA one".into(), " ssh-rsa AAAA two\n".into()];
         let mut tree = Tree::new();
-        add(&mut tree, &checked).unwrap();
+        add(&mut tree, &checked, "0123").unwrap();
         for (path, expected) in [
             (
                 "/etc/os-release",
-                "ID=toy\nNAME=\"toy\"\nVERSION_ID=\"1.2\"\nVERSION=\"1.2\"\nPRETTY_NAME=\"toy 1.2\"\nID_LIKE=debian\n",
+                "ID=toy\nNAME=\"toy\"\nVERSION_ID=\"1.2\"\nVERSION=\"1.2\"\nPRETTY_NAME=\"toy 1.2\"\n\
+                 BUILD_ID=0123\nID_LIKE=debian\n",
             ),
             ("/etc/hostname", "box\n"),
             ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 box\n"),

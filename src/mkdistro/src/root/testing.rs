@@ -127,9 +127,8 @@ const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/co
 pub(crate) fn whole_fetched(dir: &TempDir) -> Fetched {
     let isolinux = [vec![0; 64], MARK.to_vec(), vec![b'i'; 4000]].concat();
     let isolinux = Node::new(Kind::File(isolinux.into()), 0o644, &Arc::from("test"));
-    let boot: Vec<(&str, Node)> = crate::image::BOOT_FILES
-        .iter()
-        .map(|path| if path.ends_with("isolinux.bin") { (*path, isolinux.clone()) } else { (*path, file(path, 0o644)) })
+    let boot: Vec<(&str, Node)> = crate::image::boot_files()
+        .map(|path| if path.ends_with("isolinux.bin") { (path, isolinux.clone()) } else { (path, file(path, 0o644)) })
         .collect();
     let trees = [
         (
