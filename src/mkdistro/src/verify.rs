@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use contract::paths;
+use formats::pe;
 
 use crate::fetch::Fetcher;
 use crate::image::{Format, Target};
@@ -12,6 +13,7 @@ use crate::inspect::{self, Layer, Parts};
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
 use crate::root::embedded::BuildSettings;
+use crate::signing::Signer;
 use crate::{config, fetch, image, lock, make};
 
 /// What an image was built from.
@@ -57,10 +59,12 @@ impl Recipe {
     pub fn load(&self) -> Result<config::Checked> {
         let mut checked = config::load(self.project.path()).context("reading the recipe inside the image")?;
         checked.distro.root.compression.clone_from(&self.settings.compression);
+        // The key is not in the image: its signature is taken over.
+        checked.distro.boot.signing = None;
         Ok(checked)
     }
 
-    /// Builds it to `output`.
+    /// Builds it to `target`, signed with `signer` if it was signed.
     ///
     /// # Errors
     /// Those of a build.
@@ -68,16 +72,60 @@ impl Recipe {
         &self,
         checked: config::Checked,
         fetcher: &Fetcher,
-        output: &Path,
+        target: Target,
+        signer: Option<&Signer>,
         progress: &dyn Progress,
     ) -> Result<image::Image> {
         let lock = lock::Lock::read(self.project.path())?;
         let locked = lock::check(checked, lock, image::BOOT_PACKAGES)?;
         let fetched = fetch::fetch(locked, fetcher, progress)?;
         let made = make::make(fetched, self.mtime, progress)?;
-        let target = Target { format: Format::Iso, path: output.to_path_buf() };
-        let images = image::write(&made.checked, &made.root, &[target], self.mtime, progress)?;
+        let images = image::write(&made.checked, &made.root, &[target], self.mtime, signer, progress)?;
         images.into_iter().next().context("nothing was written")
+    }
+}
+
+/// What is to be verified.
+#[derive(Debug)]
+pub struct Subject {
+    /// Its format.
+    pub format: Format,
+    /// The file that has the root in it.
+    pub bytes: Bytes,
+}
+
+impl Subject {
+    /// Finds out what a file or folder is.
+    ///
+    /// # Errors
+    /// It cannot be read, or is nothing that a build writes.
+    pub fn read(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            let format = if path.join("boot.ipxe").exists() { Format::Pxe } else { Format::Kernel };
+            return Ok(Self { format, bytes: inspect::read(&path.join("initrd.img"))? });
+        }
+        let bytes = inspect::read(path)?;
+        let format = match inspect::recognise(&bytes) {
+            Some(inspect::Format::Iso) => Format::Iso,
+            Some(inspect::Format::Uki) => Format::Uki,
+            Some(inspect::Format::Initramfs) => {
+                anyhow::bail!("it is a part of an image\nhint: name the folder that it is in")
+            }
+            Some(other) => anyhow::bail!("it is no image but: {}", other.name()),
+            None => anyhow::bail!("its format is not known"),
+        };
+        Ok(Self { format, bytes })
+    }
+
+    /// The signature that it has, to be put on the same again.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn signer(&self) -> Result<Option<Signer>> {
+        if self.format != Format::Uki {
+            return Ok(None);
+        }
+        Ok(pe::signed_data(&self.bytes)?.map(|data| Signer::Kept(data.to_vec())))
     }
 }
 

@@ -33,6 +33,7 @@ Commands:
   run          Boot the distribution under QEMU, with its console in this
                terminal
   sbom         Write the bill of materials: every file, its package and licence
+  serve        Serve a folder over HTTP, for machines that boot from the network
   shell        A command line inside the root, without booting it
   sources      Fetch the exact sources of what is in the image
   verify       Build an image again from the recipe inside of it, and compare

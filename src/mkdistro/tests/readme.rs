@@ -8,7 +8,7 @@ use std::path::Path;
 
 use mkdistro::config::{
     Allow, Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, Lint, Output, Recipe, Root, ServiceEntry,
-    Sources, User, WriteFile,
+    Signing, Sources, User, WriteFile,
 };
 
 fn distro() -> Distro {
@@ -21,7 +21,7 @@ fn distro() -> Distro {
         user: User::default(),
         console: Console::default(),
         data: Data::default(),
-        boot: Boot::default(),
+        boot: Boot { signing: Some(Signing { key: "a".into(), certificate: "b".into() }), ..Boot::default() },
         output: Output::default(),
         lint: Lint::default(),
     }

@@ -15,6 +15,7 @@ use crate::image::{self, Format, Target, megabytes};
 use crate::make::Made;
 use crate::progress::Progress;
 use crate::sbom;
+use crate::signing::Signer;
 use crate::sums;
 use crate::sums::minisign::SecretKey;
 use crate::timeline::Recorder;
@@ -88,6 +89,7 @@ impl Build {
         let targets = self.targets(making.checked());
         targets.iter().try_for_each(image::check_target)?;
         let key = self.key.as_deref().map(SecretKey::load).transpose()?;
+        let signer = Signer::of(making.checked())?;
         let (folder, mtime) = (image::folder_of(&self.output), making.mtime);
         let inputs = making.inputs(&self.what(&targets), &self.output);
         let unchanged = inputs.as_ref().and_then(|inputs| inputs.unchanged());
@@ -101,7 +103,7 @@ impl Build {
         }
         let cache = making.cache().to_owned();
         let Made { checked, root, bills } = making.make(progress)?;
-        let images = image::write(&checked, &root, &targets, mtime, progress)?;
+        let images = image::write(&checked, &root, &targets, mtime, signer.as_ref(), progress)?;
         let files = images.iter().flat_map(|image| &image.files);
         let mut outputs: Vec<_> = files.map(|file| (file.path.clone(), file.sha256.clone())).collect();
         let count = outputs.len();

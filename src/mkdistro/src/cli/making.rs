@@ -16,7 +16,7 @@ use crate::fetch::{self, Fetcher};
 use crate::lock::{self, Locked};
 use crate::make::{self, Made};
 use crate::progress::Progress;
-use crate::{config, image, kernel};
+use crate::{config, image, kernel, signing};
 
 /// Compression of `--fast`: half a second for the default root, which gets a fifth larger.
 const FAST: &str = "zstd:3";
@@ -88,6 +88,7 @@ impl Making {
         if self.checked().distro.kernel.source == KernelSource::Source {
             settings.push(format!("compiler {}", kernel::source::compiler().ok()?));
         }
+        settings.extend(signing::inputs(self.checked()));
         Inputs::take(self.cache(), self.checked(), output, settings)
     }
 

@@ -23,6 +23,7 @@ mod remove;
 mod report;
 mod run;
 mod sbom;
+mod serve;
 mod shell;
 mod sources;
 mod stock;
@@ -77,6 +78,7 @@ enum Command {
     Report(report::Report),
     Run(run::Run),
     Sbom(sbom::Sbom),
+    Serve(serve::Serve),
     Shell(shell::Shell),
     Sources(sources::Sources),
     Verify(verify::Verify),
@@ -117,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.execute(&progress),
         Command::Run(run) => run.execute(&progress),
         Command::Sbom(sbom) => sbom.execute(&progress),
+        Command::Serve(serve) => serve.execute(&progress),
         Command::Shell(shell) => shell.execute(&progress),
         Command::Sources(sources) => sources.execute(&progress),
         Command::Verify(verify) => verify.execute(&progress),

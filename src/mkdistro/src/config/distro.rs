@@ -228,11 +228,24 @@ pub struct Boot {
     pub timeout: u32,
     /// Kernel command line.
     pub command_line: String,
+    /// The project's own key for firmware that has its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
+}
+
+/// `[boot.signing]`: files, relative to the project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Signing {
+    /// The secret key: RSA, PEM.
+    pub key: String,
+    /// Its X.509 certificate: PEM.
+    pub certificate: String,
 }
 
 impl Default for Boot {
     fn default() -> Self {
-        Self { timeout: 1, command_line: "console=tty1 console=ttyS0,115200 loglevel=4".into() }
+        Self { timeout: 1, command_line: "console=tty1 console=ttyS0,115200 loglevel=4".into(), signing: None }
     }
 }
 

@@ -100,8 +100,14 @@ static CONSOLE: &[Key] = &[optional("autologin", Kind::Set(&rules::TERMINAL, 0))
 
 static DATA: &[Key] = &[optional("label", Kind::Text(&rules::LABEL))];
 
-static BOOT: &[Key] =
-    &[optional("timeout", Kind::Integer(0, 600)), optional("command-line", Kind::Text(&rules::COMMAND_LINE))];
+static BOOT: &[Key] = &[
+    optional("timeout", Kind::Integer(0, 600)),
+    optional("command-line", Kind::Text(&rules::COMMAND_LINE)),
+    optional("signing", Kind::Table(SIGNING)),
+];
+
+static SIGNING: &[Key] =
+    &[required("key", Kind::Text(&rules::HOST_FILE)), required("certificate", Kind::Text(&rules::HOST_FILE))];
 
 static OUTPUT: &[Key] = &[optional("formats", Kind::Set(&rules::FORMAT, 1))];
 

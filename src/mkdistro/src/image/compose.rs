@@ -15,6 +15,7 @@ use crate::config::Checked;
 use crate::fetch::hex;
 use crate::progress::Progress;
 use crate::root::RootTree;
+use crate::signing::Signer;
 
 /// What was written.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ pub struct Written {
 
 /// Writes images, which appear only when all of them are complete.
 ///
-/// `mtime` (seconds since 1970) is the time of every file in them.
+/// `mtime` (seconds since 1970) is the time of every file in them; `signer` signs the programs that firmware starts.
 ///
 /// # Errors
 /// Class `Output`: a file cannot be written. Others: the project lacks what a format needs.
@@ -58,17 +59,19 @@ pub fn write(
     root: &RootTree,
     targets: &[Target],
     mtime: u32,
+    signer: Option<&Signer>,
     progress: &dyn Progress,
 ) -> Result<Vec<Image>> {
     let Some(first) = targets.first() else { return Ok(Vec::new()) };
-    let composed = Composed::make(checked, root, &first.path, mtime, progress)?;
+    let composed = Composed { signer, ..Composed::make(checked, root, &first.path, mtime, progress)? };
     let mut folders = Vec::new();
     let mut finished = Vec::new();
     for target in targets {
         let writer = target.format.writer();
         let task = progress.start(&format!("writing {}", writer.title), 0);
-        if writer.is_folder {
-            folders.push(NewFolder::make(&target.path)?);
+        for folder in writer.folders {
+            // Inner ones are removed first.
+            folders.insert(0, NewFolder::make(&target.path.join(folder))?);
         }
         let files = (writer.write)(&composed, &target.path)?;
         task.finish(&megabytes(files.iter().map(|file| file.size_bytes).sum()));
@@ -130,6 +133,8 @@ pub(super) struct Composed<'a> {
     pub(super) initramfs: Bytes,
     /// The time of every file, in seconds since 1970.
     pub(super) mtime: u32,
+    /// What signs the programs that firmware starts.
+    pub(super) signer: Option<&'a Signer>,
     squashfs_bytes: u64,
 }
 
@@ -145,7 +150,7 @@ impl<'a> Composed<'a> {
         let squashfs = write_squashfs(checked, root, beside, mtime, progress)?;
         let squashfs_bytes = squashfs.len() as u64;
         let initramfs = write_initramfs(checked, root, squashfs, beside, mtime)?;
-        Ok(Self { checked, root, initramfs, mtime, squashfs_bytes })
+        Ok(Self { checked, root, initramfs, mtime, signer: None, squashfs_bytes })
     }
 
     /// The kernel.

@@ -8,7 +8,7 @@ use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::compose::{Composed, Finished};
-use super::{iso, kernel};
+use super::{iso, kernel, pxe, uki};
 use crate::problem::{Class, Problem};
 
 /// What an image is for: how a machine gets it.
@@ -19,6 +19,10 @@ pub enum Format {
     Iso,
     /// Kernel, initramfs and command line, for what starts these without a boot loader.
     Kernel,
+    /// What a network boot server serves.
+    Pxe,
+    /// One EFI program.
+    Uki,
 }
 
 /// What there is to know of a format.
@@ -31,20 +35,22 @@ pub(super) struct Writer {
     pub(super) title: &'static str,
     /// What it holds besides kernel and initramfs, in words.
     pub(super) rest: &'static str,
-    /// Whether it is a folder of files.
-    pub(super) is_folder: bool,
-    /// Writes it to a file, or the files into a folder, which is there.
+    /// The folders that its files go into, relative to its own, that one first (`""`); none if it is a file.
+    pub(super) folders: &'static [&'static str],
+    /// Writes it to a file, or files into its folders, which are there.
     pub(super) write: fn(&Composed<'_>, &Path) -> Result<Vec<Finished>>,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Iso, Self::Kernel];
+    pub const ALL: [Self; 4] = [Self::Iso, Self::Kernel, Self::Pxe, Self::Uki];
 
     pub(super) fn writer(self) -> &'static Writer {
         match self {
             Self::Iso => &iso::WRITER,
             Self::Kernel => &kernel::WRITER,
+            Self::Pxe => &pxe::WRITER,
+            Self::Uki => &uki::WRITER,
         }
     }
 
@@ -60,7 +66,7 @@ impl Format {
 
     /// Whether it is a folder of files.
     pub fn is_folder(self) -> bool {
-        self.writer().is_folder
+        !self.writer().folders.is_empty()
     }
 }
 

@@ -7,9 +7,9 @@
 //!
 //! The order is for damaged media: PID 1 looks whether all is there as it was built, and is alive to tell if only the
 //! kernel and the little before the second archive can be read. The kernel unpacks nothing behind damage, so the sum
-//! is missing then. The small archives need not be compressed again whenever the root changes.
+//! is missing then. The small archives need not be compressed again whenever the root changes. Zeros follow, see [`TAIL_BYTES`].
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -26,6 +26,12 @@ use crate::root::guest;
 
 /// Highest level of the small archive: what comes after it needs more memory to unpack.
 const MAX_LEVEL: i32 = 19;
+
+/// The last page of the initramfs has so many bytes, so that nearly all of that page is free. QEMU's `microvm` puts the
+/// initramfs at the end of RAM, beginning with a page; its firmware has ACPI's tables in the last bytes of RAM, and without
+/// them there are no devices.
+const TAIL_BYTES: u64 = 4;
+const PAGE_BYTES: u64 = 4096;
 
 /// The shell of the root, a static program.
 const BUSYBOX: &[u8] = b"usr/bin/busybox";
@@ -58,7 +64,7 @@ impl Parts<'_> {
 }
 
 /// Writes it. `mtime` is in seconds since 1970.
-pub(super) fn write(parts: &Parts<'_>, squashfs: Bytes, mtime: u32, store: &Store, mut out: impl Write) -> Result<()> {
+pub(super) fn write(parts: &Parts<'_>, squashfs: Bytes, mtime: u32, store: &Store, out: impl Write) -> Result<()> {
     let origin: Arc<str> = Arc::from("initramfs");
     let mut first = Tree::new();
     put(&mut first, "/init", Node::new(Kind::File(Bytes::from_static(guest::INIT)), 0o755, &origin))?;
@@ -81,6 +87,7 @@ pub(super) fn write(parts: &Parts<'_>, squashfs: Bytes, mtime: u32, store: &Stor
     }
     put(&mut second, paths::BOOT_MODULES, Node::new(Kind::File(Bytes::from(order)), 0o644, &origin))?;
 
+    let mut out = Counted { out, bytes: 0 };
     for small in [&first, &second] {
         out.write_all(&compressed(&cpio::write_tree(Vec::new(), small, mtime)?, parts.level, store)?)?;
     }
@@ -89,7 +96,27 @@ pub(super) fn write(parts: &Parts<'_>, squashfs: Bytes, mtime: u32, store: &Stor
     third.entry(&paths::ROOT_SUM.as_bytes()[1..], &Node::new(Kind::File(sum), 0o644, &origin))?;
     third.entry(&paths::ROOT_IMAGE.as_bytes()[1..], &Node::new(Kind::File(squashfs), 0o600, &origin))?;
     third.finish()?;
+    let padding = (TAIL_BYTES + PAGE_BYTES - out.bytes % PAGE_BYTES) % PAGE_BYTES;
+    std::io::copy(&mut std::io::repeat(0).take(padding), &mut out)?;
     Ok(())
+}
+
+/// Counts what goes through it.
+struct Counted<W> {
+    out: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        let count = self.out.write(buffer)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// A whole segment; compressed once, as most builds change nothing in it.
@@ -159,6 +186,7 @@ mod tests {
     #[test]
     fn has_the_root_and_what_mounts_it() {
         let bytes = example();
+        assert_eq!(bytes.len() % 4096, 4, "the last page is left to firmware");
         let segments = cpio::segments(&bytes, 64 << 20).unwrap();
         let kinds: Vec<Compression> = segments.iter().map(|segment| segment.compression).collect();
         assert_eq!(kinds, [Compression::Zstd, Compression::Zstd, Compression::None]);

@@ -31,7 +31,7 @@ pub fn is_loader(path: &[u8]) -> bool {
 }
 
 pub(super) const WRITER: Writer =
-    Writer { name: "iso", suffix: "iso", title: "the ISO", rest: "boot loaders and ISO", is_folder: false, write };
+    Writer { name: "iso", suffix: "iso", title: "the ISO", rest: "boot loaders and ISO", folders: &[], write };
 
 fn write(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
     let (checked, root) = (composed.checked, composed.root);

@@ -9,7 +9,7 @@ pub(super) const PACKAGES: [&str; 2] = ["isolinux", "syslinux-common"];
 pub(super) const FILES: [&str; 6] = [
     "/usr/lib/ISOLINUX/isolinux.bin",
     MBR_CODE,
-    "/usr/lib/syslinux/modules/bios/ldlinux.c32",
+    CORE,
     "/usr/lib/syslinux/modules/bios/libcom32.c32",
     "/usr/lib/syslinux/modules/bios/libutil.c32",
     "/usr/lib/syslinux/modules/bios/menu.c32",
@@ -17,6 +17,8 @@ pub(super) const FILES: [&str; 6] = [
 
 /// The MBR's code; it goes into the system area, not among the files.
 pub(super) const MBR_CODE: &str = "/usr/lib/ISOLINUX/isohdpfx.bin";
+/// What all of SYSLINUX's loaders load first.
+pub(super) const CORE: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
 
 /// `isolinux.cfg`: a text menu on screen and first serial port (syslinux `doc/menu.txt`, `doc/syslinux.txt`).
 pub(super) fn config(menu: &Menu) -> String {

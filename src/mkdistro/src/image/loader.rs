@@ -3,16 +3,23 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 
-use super::{grub, isolinux};
+use super::{grub, isolinux, pxe, uki};
 use crate::root::Packages;
 
 /// Packages that the boot loaders come from; part of every lock.
-pub const BOOT_PACKAGES: &[&str] =
-    &[grub::PACKAGES[0], isolinux::PACKAGES[0], grub::PACKAGES[1], grub::PACKAGES[2], isolinux::PACKAGES[1]];
+pub const BOOT_PACKAGES: &[&str] = &[
+    grub::PACKAGES[0],
+    isolinux::PACKAGES[0],
+    pxe::PACKAGE,
+    grub::PACKAGES[1],
+    grub::PACKAGES[2],
+    isolinux::PACKAGES[1],
+    uki::PACKAGE,
+];
 
 /// The files of them that are used, as absolute paths.
 pub fn boot_files() -> impl Iterator<Item = &'static str> {
-    isolinux::FILES.into_iter().chain(grub::FILES.map(|(path, _)| path))
+    isolinux::FILES.into_iter().chain(grub::FILES.map(|(path, _)| path)).chain([pxe::LOADER, uki::STUB])
 }
 
 /// Content of one of [`boot_files`], and the package that has it.
@@ -35,8 +42,8 @@ mod tests {
         let theirs = packages(&[("other", tree(&[(path, node.clone())]))]);
         assert_eq!(
             file(&theirs, path).unwrap_err().to_string(),
-            "/usr/lib/ISOLINUX/isolinux.bin is in none of grub-efi-amd64-signed, isolinux, shim-helpers-amd64-signed, \
-             shim-signed, syslinux-common"
+            "/usr/lib/ISOLINUX/isolinux.bin is in none of grub-efi-amd64-signed, isolinux, pxelinux, \
+             shim-helpers-amd64-signed, shim-signed, syslinux-common, systemd-boot-efi"
         );
         assert_eq!(file(&packages(&[("isolinux", tree(&[(path, node)]))]), path).unwrap(), ("code".into(), "isolinux"));
     }

@@ -10,8 +10,10 @@ mod kernel;
 mod loader;
 mod menu;
 mod output;
+mod pxe;
 #[cfg(test)]
 pub(crate) mod tests;
+mod uki;
 
 pub use compose::{BootFiles, Image, Written, write, write_boot_files};
 pub use format::{Format, Target};

@@ -16,6 +16,7 @@ use crate::problem::exit_code;
 use crate::progress::Silent;
 use crate::root::testing::{whole_fetched, whole_project};
 use crate::root::{self, RootTree};
+use crate::signing::Signer;
 
 const MTIME: u32 = 1_700_000_000;
 
@@ -33,7 +34,7 @@ pub(crate) fn foreign(program: &str, args: &[&str], stdin: Option<&Path>) -> Str
 /// Writes an ISO.
 pub(crate) fn write_iso(checked: &Checked, root: &RootTree, path: &Path, mtime: u32) -> Result<Written> {
     let target = Target { format: Format::Iso, path: path.to_path_buf() };
-    let mut images = write(checked, root, &[target], mtime, &Silent)?;
+    let mut images = write(checked, root, &[target], mtime, None, &Silent)?;
     assert_eq!(images[0].parts.iter().map(|(_, size)| size).sum::<u64>(), images[0].size_bytes());
     Ok(images.remove(0).files.remove(0))
 }
@@ -172,7 +173,7 @@ fn all_formats_at_once_share_their_parts() {
     let (dir, checked, root) = assembled();
     let out = dir.path().join("out");
     let targets = Target::all(&Format::ALL, &out.join("toy.iso"));
-    let images = write(&checked, &root, &targets, MTIME, &Silent).unwrap();
+    let images = write(&checked, &root, &targets, MTIME, None, &Silent).unwrap();
     let read = |name: &str| Bytes::from(std::fs::read(out.join(name)).unwrap());
     let iso = iso9660::read(&read("toy.iso")).unwrap();
     for (name, inside) in [("vmlinuz", "boot/vmlinuz"), ("initrd.img", "boot/initrd.img")] {
@@ -180,6 +181,8 @@ fn all_formats_at_once_share_their_parts() {
         assert_eq!(*content, read(&format!("toy.kernel/{name}")));
     }
     assert_eq!(read("toy.kernel/cmdline"), format!("{}\n", menu::command_line(&checked)));
+    let vmlinux = read("toy.kernel/vmlinux");
+    assert_eq!(crate::kernel::bzimage::vmlinux(&root.kernel.vmlinuz).unwrap(), vmlinux);
     for image in &images {
         for file in &image.files {
             let content = std::fs::read(&file.path).unwrap();
@@ -188,8 +191,40 @@ fn all_formats_at_once_share_their_parts() {
         }
     }
     // Again, over what is there.
-    let again = write(&checked, &root, &targets, MTIME, &Silent).unwrap();
+    let again = write(&checked, &root, &targets, MTIME, None, &Silent).unwrap();
     assert!(again.iter().zip(&images).all(|(again, before)| again.files == before.files));
+}
+
+#[test]
+fn a_unified_kernel_image_has_all_in_sections() {
+    let (dir, checked, root) = assembled();
+    let keys = crate::signing::tests::keys();
+    let read = |name: &str| std::fs::read(keys.path().join(name)).unwrap();
+    let pair = crate::signing::Pair::parse(&read("db.key"), &read("db.crt")).unwrap();
+    let signer = Signer::Key(Box::new(pair));
+    let uki = |name: &str, signer| {
+        let target = Target { format: Format::Uki, path: dir.path().join("out").join(name) };
+        write(&checked, &root, &[target], MTIME, signer, &Silent).unwrap();
+        crate::verify::Subject::read(&dir.path().join("out").join(name)).unwrap()
+    };
+    let plain = uki("plain.efi", None);
+    let sections = formats::pe::sections(&plain.bytes).unwrap();
+    let content = |name: &str| sections.iter().find(|section| section.name == name).unwrap().content.clone();
+    assert_eq!(content(".linux"), root.kernel.vmlinuz);
+    assert_eq!(content(".cmdline"), menu::command_line(&checked));
+    assert_eq!(content(".uname"), "6.1-toy");
+    assert!(content(".osrel").starts_with(b"ID=toy\n") && cpio::is_initramfs(&content(".initrd")));
+    assert!(plain.signer().unwrap().is_none() && plain.format == Format::Uki);
+
+    let parts = crate::inspect::Parts::of(&plain.bytes).unwrap().unwrap();
+    let names: Vec<(&str, &str)> = parts.0.iter().map(|part| (part.name.as_str(), part.path.as_str())).collect();
+    let inside = format!(".initrd{}", contract::paths::ROOT_IMAGE);
+    assert_eq!(names, [("uki", ""), ("initramfs", "/.initrd"), ("root", &format!("/{inside}")), ("kernel", "/.linux")]);
+
+    // The signature of a signed one, without the key, on what is built again.
+    let signed = uki("signed.efi", Some(&signer));
+    assert!(signed.bytes != plain.bytes);
+    assert!(uki("again.efi", signed.signer().unwrap().as_ref()).bytes == signed.bytes);
 }
 
 #[test]
@@ -198,6 +233,6 @@ fn one_format_that_fails_leaves_none() {
     let out = dir.path().join("out");
     root.packages.trees.remove("isolinux").unwrap();
     let targets = Target::all(&[Format::Kernel, Format::Iso], &out.join("toy.iso"));
-    write(&checked, &root, &targets, MTIME, &Silent).unwrap_err();
+    write(&checked, &root, &targets, MTIME, None, &Silent).unwrap_err();
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Format, Layer, Parts, kernel, lock};
 use crate::fetch::hex;
+use crate::kernel::bzimage;
 use crate::lock::{Lock, PATH as LOCK_PATH};
 use crate::root::embedded::BuildSettings;
 
@@ -40,7 +41,7 @@ impl Distribution {
         }
         let mut found = Self::default();
         if let Some(kernel) = parts.get("kernel") {
-            found.kernel_release = kernel::release(&kernel.bytes);
+            found.kernel_release = bzimage::release(&kernel.bytes);
         }
         if let Some(root) = parts.get("root") {
             found.add_root(&root.layer).context("in the root")?;

@@ -7,7 +7,7 @@ use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 
 use super::{Format, Layer};
-use crate::kernel::ModInfo;
+use crate::kernel::{ModInfo, bzimage};
 
 type Header = elf::FileHeader64<Le>;
 
@@ -73,6 +73,9 @@ fn dynamic(header: &Header, bytes: &Bytes, layer: &mut Layer) -> Result<()> {
             };
             layer.fact(name, String::from_utf8_lossy(entry.string(Le, strings)?));
         }
+    }
+    if let Some(address) = bzimage::pvh_entry(data)? {
+        layer.fact("pvh-entry", format!("{address:#x}"));
     }
     if is_static {
         layer.fact("linking", "static");

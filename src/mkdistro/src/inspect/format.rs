@@ -5,7 +5,8 @@ use bytes::Bytes;
 use formats::cpio;
 use serde::Serialize;
 
-use super::{Layer, container, elf, kernel, lock};
+use super::{Layer, container, elf, kernel, lock, uki};
+use crate::kernel::bzimage;
 
 /// A format that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,6 +22,8 @@ pub enum Format {
     Deb,
     /// A Linux kernel for x86.
     Kernel,
+    /// An EFI program, such as a unified kernel image.
+    Uki,
     /// A program, library or kernel module.
     Elf,
     /// packages/lock.toml.
@@ -35,11 +38,12 @@ struct Reader {
 }
 
 /// The most particular marks first.
-const READERS: [Reader; 7] = [
+const READERS: [Reader; 8] = [
     Reader { format: Format::Iso, is: |bytes| at(bytes, 32769, b"CD001"), read: container::iso },
     Reader { format: Format::Squashfs, is: |bytes| at(bytes, 0, b"hsqs"), read: container::squashfs },
     Reader { format: Format::Deb, is: |bytes| at(bytes, 0, b"!<arch>\ndebian-binary"), read: container::deb },
-    Reader { format: Format::Kernel, is: kernel::is_kernel, read: kernel::read },
+    Reader { format: Format::Kernel, is: bzimage::is_kernel, read: kernel::read },
+    Reader { format: Format::Uki, is: uki::is_program, read: uki::read },
     Reader { format: Format::Elf, is: |bytes| at(bytes, 0, b"\x7fELF"), read: elf::read },
     Reader { format: Format::Initramfs, is: cpio::is_initramfs, read: container::initramfs },
     Reader { format: Format::Lock, is: lock::is_lock, read: lock::read },
@@ -58,6 +62,7 @@ impl Format {
             Self::Squashfs => "SquashFS",
             Self::Deb => "Debian package",
             Self::Kernel => "Linux kernel",
+            Self::Uki => "EFI program",
             Self::Elf => "ELF file",
             Self::Lock => "lock",
         }
@@ -70,6 +75,7 @@ impl Format {
             Self::Initramfs => Some("initramfs"),
             Self::Squashfs => Some("root"),
             Self::Kernel => Some("kernel"),
+            Self::Uki => Some("uki"),
             Self::Deb | Self::Elf | Self::Lock => None,
         }
     }

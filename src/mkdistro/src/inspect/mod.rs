@@ -21,6 +21,7 @@ mod parts;
 mod summary;
 #[cfg(test)]
 pub(crate) mod tests;
+mod uki;
 
 use std::path::Path;
 

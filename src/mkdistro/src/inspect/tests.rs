@@ -45,19 +45,7 @@ pub(crate) fn kernel(release: &str, config: Option<&str>) -> Bytes {
         kernel.extend(member.finish().unwrap());
         kernel.extend(b"IKCFG_ED");
     }
-    let mut payload = zstd::encode_all(kernel.as_slice(), 1).unwrap();
-    payload.extend((kernel.len() as u32).to_le_bytes());
-    let mut bytes = vec![0; 0x600];
-    bytes[0x1f1] = 1;
-    bytes[0x202..0x206].copy_from_slice(b"HdrS");
-    bytes[0x206..0x208].copy_from_slice(&[0x0f, 0x02]);
-    bytes[0x20e..0x210].copy_from_slice(&0x100_u16.to_le_bytes());
-    bytes[0x248..0x24c].copy_from_slice(&0x200_u32.to_le_bytes());
-    bytes[0x24c..0x250].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-    let text = format!("{release} (test) #1 SMP\0");
-    bytes[0x300..0x300 + text.len()].copy_from_slice(text.as_bytes());
-    bytes.extend(payload);
-    bytes.into()
+    crate::kernel::tests::bzimage(release, &kernel)
 }
 
 fn facts(layer: &Layer) -> Vec<String> {
@@ -70,7 +58,10 @@ fn an_iso_has_its_parts() {
     let parts = Parts::of(&bytes).unwrap().unwrap();
     let names: Vec<(&str, &str)> = parts.0.iter().map(|part| (part.name.as_str(), part.path.as_str())).collect();
     let root = format!("/boot/initrd.img{}", paths::ROOT_IMAGE);
-    assert_eq!(names, [("iso", ""), ("initramfs", "/boot/initrd.img"), ("root", root.as_str())]);
+    assert_eq!(
+        names,
+        [("iso", ""), ("initramfs", "/boot/initrd.img"), ("root", root.as_str()), ("kernel", "/boot/vmlinuz")]
+    );
     let initramfs = parts.get("initramfs").unwrap();
     let kinds: Vec<&str> = initramfs.layer.facts.iter().filter_map(|fact| fact.value.rsplit(' ').next()).collect();
     assert_eq!(kinds, ["zstd", "zstd", "none"]);
@@ -78,7 +69,10 @@ fn an_iso_has_its_parts() {
     let summary = summarize(&bytes).unwrap().unwrap();
     assert_eq!((summary.format, summary.size_bytes), (Format::Iso, bytes.len() as u64));
     let distribution: Vec<String> = summary.distribution.iter().map(|fact| fact.name.to_string()).collect();
-    assert_eq!(distribution, ["name", "version", "build-id", "builder", "compression", "lock-sha256", "packages"]);
+    assert_eq!(
+        distribution,
+        ["name", "version", "build-id", "builder", "compression", "lock-sha256", "packages", "kernel", "kernel-config"]
+    );
     let value = |index: usize| summary.distribution[index].value.as_str();
     assert_eq!((value(0), value(1), value(4), value(6)), ("toy", "1.2", "zstd:1", "4"));
     assert_eq!(value(3), concat!("mkdistro ", env!("CARGO_PKG_VERSION")));
@@ -125,7 +119,7 @@ fn a_path_crosses_layers() {
         ("root:/etc/mottd", "there is no /etc/mottd\nhint: did you mean \"motd\"?"),
         ("/boot/initrd.img/zzzzzz", "there is no /boot/initrd.img/zzzzzz"),
         ("root:/etc/motd/x", "/etc/motd is a file of no known format: the path cannot go on in it"),
-        ("esp:/x", "it has no part \"esp\"\nhint: its parts are iso, initramfs, root"),
+        ("esp:/x", "it has no part \"esp\"\nhint: its parts are iso, initramfs, root, kernel"),
     ] {
         assert_eq!(locate(&bytes, path).err().unwrap().to_string(), expected);
     }

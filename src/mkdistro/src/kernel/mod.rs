@@ -4,6 +4,7 @@
 //! [`of`] is the way in. Modules are stored uncompressed (SquashFS compresses them better than once each) and with
 //! their signature, so that a locked-down kernel takes them; that is why they are not stripped either.
 
+pub mod bzimage;
 pub mod check;
 pub mod config;
 pub mod cost;
@@ -16,7 +17,6 @@ pub mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -46,8 +46,6 @@ pub struct KernelFiles {
     pub release: String,
     /// The bootable kernel.
     pub vmlinuz: Bytes,
-    /// The same uncompressed, ELF with a PVH entry: only of a kernel built from source.
-    pub vmlinux: Option<PathBuf>,
     /// The package that the kernel comes from.
     pub origin: Arc<str>,
     /// Its configuration.
@@ -98,10 +96,9 @@ fn built_in(checked: &Checked, built: Built, origin: Arc<str>) -> Result<KernelF
         let hint = "ask for the option that brings it in a fragment of kernel-config/";
         return Err(Problem::error(Class::Config, message, hint));
     }
-    let Built { release, vmlinuz, vmlinux, config, builtin } = built;
+    let Built { release, vmlinuz, config, builtin } = built;
     let tree = tree(&release, &config, &builtin, &[])?;
-    let vmlinux = Some(vmlinux);
-    Ok(KernelFiles { release, vmlinuz, vmlinux, origin, config, modules: Vec::new(), tree, boot: Vec::new() })
+    Ok(KernelFiles { release, vmlinuz, origin, config, modules: Vec::new(), tree, boot: Vec::new() })
 }
 
 /// Modules that distro.toml and recipes name: name, subject, place.
@@ -145,7 +142,7 @@ pub fn select(checked: &Checked, package: &Tree) -> Result<KernelFiles> {
         .into_iter()
         .map(|module| (module.file_name().to_owned(), module.content.clone()))
         .collect();
-    Ok(KernelFiles { release, vmlinuz, vmlinux: None, origin, config, modules, tree, boot })
+    Ok(KernelFiles { release, vmlinuz, origin, config, modules, tree, boot })
 }
 
 /// The configuration in the tree of a kernel package.

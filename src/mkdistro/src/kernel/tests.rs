@@ -6,6 +6,7 @@ use super::*;
 use crate::config::{Distro, Fragment, KernelOption, OptionValue, Recipe, parse_fragment};
 
 const RELEASE: &str = "6.1-toy";
+const PVH_ENTRY: u32 = 0x100_0640;
 
 /// A relocatable ELF file with the sections "", ".modinfo" and ".shstrtab".
 pub(crate) fn module(info: &[&str]) -> Vec<u8> {
@@ -32,6 +33,48 @@ pub(crate) fn module(info: &[&str]) -> Vec<u8> {
     out
 }
 
+/// An ELF file with a note that says where virtual machine monitors enter it.
+pub(crate) fn vmlinux(pvh_entry: u32) -> Vec<u8> {
+    let mut note = Vec::new();
+    for number in [4_u32, 8, 18] {
+        note.extend(number.to_le_bytes());
+    }
+    note.extend(b"Xen\0");
+    note.extend(u64::from(pvh_entry).to_le_bytes());
+    let mut out = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    out.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    out.extend([0; 8]);
+    out.extend(64_u64.to_le_bytes());
+    out.extend([0; 12]);
+    out.extend([64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
+    // PT_NOTE, readable: offset, two addresses, two sizes, alignment.
+    out.extend(4_u32.to_le_bytes());
+    out.extend(4_u32.to_le_bytes());
+    let size = note.len() as u64;
+    for number in [120_u64, 0, 0, size, size, 4] {
+        out.extend(number.to_le_bytes());
+    }
+    out.extend(note);
+    out
+}
+
+/// A bootable kernel: a header, and a compressed payload.
+pub(crate) fn bzimage(release: &str, payload: &[u8]) -> Bytes {
+    let mut packed = zstd::encode_all(payload, 1).unwrap();
+    packed.extend((payload.len() as u32).to_le_bytes());
+    let mut bytes = vec![0; 0x600];
+    bytes[0x1f1] = 1;
+    bytes[0x202..0x206].copy_from_slice(b"HdrS");
+    bytes[0x206..0x208].copy_from_slice(&[0x0f, 0x02]);
+    bytes[0x20e..0x210].copy_from_slice(&0x100_u16.to_le_bytes());
+    bytes[0x248..0x24c].copy_from_slice(&0x200_u32.to_le_bytes());
+    bytes[0x24c..0x250].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+    let text = format!("{release} (test) #1 SMP\0");
+    bytes[0x300..0x300 + text.len()].copy_from_slice(text.as_bytes());
+    bytes.extend(packed);
+    bytes.into()
+}
+
 fn put(tree: &mut Tree, path: &str, content: impl Into<Bytes>) {
     tree.insert(path.as_bytes(), Node::new(Kind::File(content.into()), 0o644, &Arc::from("linux 6.1"))).unwrap();
 }
@@ -39,7 +82,7 @@ fn put(tree: &mut Tree, path: &str, content: impl Into<Bytes>) {
 /// A kernel package with the modules that the initramfs needs.
 pub(crate) fn package() -> Tree {
     let mut tree = Tree::new();
-    put(&mut tree, "boot/vmlinuz-6.1-toy", &b"kernel"[..]);
+    put(&mut tree, "boot/vmlinuz-6.1-toy", bzimage(RELEASE, &[vmlinux(PVH_ENTRY), vec![7; 40]].concat()));
     let config =
         "# c\nCONFIG_A=y\nCONFIG_OVERLAY_FS=m\nCONFIG_NAT=m\n# CONFIG_NO is not set\nCONFIG_HZ=250\nCONFIG_STR=\"x\"\n";
     put(&mut tree, "boot/config-6.1-toy", config);
@@ -106,7 +149,8 @@ fn selects_modules_with_their_dependencies() {
         option(5, "A", OptionValue::Module, &["gone_in_this_kernel"]),
     ];
     let files = select(&checked(options, &["core-thing"], &["helper"]), &package()).unwrap();
-    assert_eq!((files.release.as_str(), &files.vmlinuz[..]), (RELEASE, &b"kernel"[..]));
+    assert_eq!(files.release, RELEASE);
+    assert_eq!(bzimage::release(&files.vmlinuz).as_deref(), Some(RELEASE));
     let modules: Vec<_> =
         files.modules.iter().map(|m| (m.path.as_str(), m.subject.as_str(), m.asked_by.as_str())).collect();
     let expected = [
@@ -175,4 +219,27 @@ fn names_a_broken_module() {
         changed[length] ^= 0xff;
         let _ = ModInfo::of_module(&changed);
     }
+}
+
+#[test]
+fn the_uncompressed_kernel_has_its_entry() {
+    let kernel = bzimage(RELEASE, &[vmlinux(PVH_ENTRY), b"relocations".to_vec()].concat());
+    assert_eq!(bzimage::vmlinux(&kernel).unwrap(), vmlinux(PVH_ENTRY));
+    assert_eq!(bzimage::pvh_entry(&vmlinux(PVH_ENTRY)).unwrap(), Some(PVH_ENTRY));
+    let mut other = vmlinux(PVH_ENTRY);
+    other[132] = b'Y';
+    assert_eq!(bzimage::pvh_entry(&other).unwrap(), None);
+    assert_eq!(bzimage::pvh_entry(&module(&[])).unwrap(), None);
+
+    for length in 0..kernel.len() {
+        bzimage::vmlinux(&kernel[..length]).unwrap_err();
+    }
+    let message = |payload: &[u8]| format!("{:#}", bzimage::vmlinux(&bzimage(RELEASE, payload)).unwrap_err());
+    let cut = message(&vmlinux(PVH_ENTRY)[..130]);
+    assert_eq!(cut, "reading the kernel's ELF headers: a part of it is beyond its end");
+    assert!(message(b"no ELF").starts_with("reading the kernel's ELF headers: "));
+    let mut lz4 = kernel.to_vec();
+    lz4[0x600..0x604].copy_from_slice(b"\x02\x21\x4c\x18");
+    let error = bzimage::vmlinux(&lz4).unwrap_err();
+    assert_eq!(error.to_string(), "the kernel's payload is compressed by lz4, expected gzip, xz or zstd");
 }

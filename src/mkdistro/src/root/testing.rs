@@ -128,7 +128,13 @@ pub(crate) fn whole_fetched(dir: &TempDir) -> Fetched {
     let isolinux = [vec![0; 64], MARK.to_vec(), vec![b'i'; 4000]].concat();
     let isolinux = Node::new(Kind::File(isolinux.into()), 0o644, &Arc::from("test"));
     let boot: Vec<(&str, Node)> = crate::image::boot_files()
-        .map(|path| if path.ends_with("isolinux.bin") { (path, isolinux.clone()) } else { (path, file(path, 0o644)) })
+        .map(|path| match path {
+            _ if path.ends_with("isolinux.bin") => (path, isolinux.clone()),
+            _ if path.ends_with(".efi.stub") => {
+                (path, Node::new(Kind::File(crate::signing::tests::stub().into()), 0o644, &Arc::from("test")))
+            }
+            _ => (path, file(path, 0o644)),
+        })
         .collect();
     let trees = [
         (

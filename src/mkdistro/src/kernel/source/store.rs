@@ -18,10 +18,8 @@ const SCHEME: &str = "1";
 const SUMS: &str = "SHA256SUMS";
 
 /// Files of a result: name, and where the build leaves it below its output folder.
-pub(super) const FILES: [(&str, &str); 6] = [
+pub(super) const FILES: [(&str, &str); 5] = [
     ("vmlinuz", "arch/x86/boot/bzImage"),
-    // Stripped, for loaders that enter it by its PVH note.
-    ("vmlinux", "arch/x86/boot/compressed/vmlinux.bin"),
     ("config", ".config"),
     ("release", "include/config/kernel.release"),
     ("modules.builtin", "modules.builtin"),
@@ -35,8 +33,6 @@ pub struct Built {
     pub release: String,
     /// The bootable kernel.
     pub vmlinuz: Bytes,
-    /// The same uncompressed, ELF with a PVH entry.
-    pub vmlinux: PathBuf,
     /// Its configuration.
     pub config: String,
     /// `modules.builtin`.
@@ -160,7 +156,6 @@ impl Store {
         Ok(Built {
             release: text("release")?.trim().to_owned(),
             vmlinuz: read("vmlinuz")?,
-            vmlinux: dir.join("vmlinux"),
             config: text("config")?,
             builtin: text("modules.builtin")?,
         })
@@ -195,7 +190,6 @@ mod tests {
         assert_eq!(store.keep("r1", "k", &output).unwrap().release, "the release");
         let found = store.find("r1").unwrap();
         assert_eq!((&found.vmlinuz[..], found.config.as_str()), (&b"the vmlinuz\n"[..], "the config\n"));
-        assert_eq!(fs::read_to_string(&found.vmlinux).unwrap(), "the vmlinux\n");
         assert_eq!(store.find_config("r1").as_deref(), Some("the config\n"));
         assert!(store.find("r2").is_none());
         assert!(store.adopt("r2", "k").unwrap().is_some() && store.find("r2").is_some());

@@ -1,0 +1,27 @@
+//! An EFI program; a unified kernel image (UAPI.5) is one whose sections are kernel, initramfs and command line.
+
+use anyhow::Result;
+use bytes::Bytes;
+use formats::pe;
+
+use super::layer::{Content, Entry};
+use super::{Format, Layer};
+
+pub(super) fn is_program(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"MZ") && pe::signatures(bytes).is_ok()
+}
+
+/// A section's path is its name.
+pub(super) fn read(bytes: &Bytes) -> Result<Layer> {
+    let mut layer = Layer::new(Format::Uki);
+    layer.fact("signed", if pe::signatures(bytes)?.is_some() { "yes" } else { "no" });
+    for section in pe::sections(bytes)? {
+        for (name, fact) in [(".cmdline", "command-line"), (".uname", "release")] {
+            if section.name == name {
+                layer.fact(fact, String::from_utf8_lossy(&section.content).trim_end_matches('\0'));
+            }
+        }
+        layer.insert(section.name.as_bytes(), Entry::file(&section.content), Content::Held(section.content));
+    }
+    Ok(layer)
+}
