@@ -6,6 +6,7 @@ mod civil;
 pub mod cpio;
 pub mod fat;
 pub mod gpt;
+pub mod disk;
 pub mod iso9660;
 pub mod pe;
 pub mod squashfs;
