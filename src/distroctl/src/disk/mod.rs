@@ -1,9 +1,14 @@
-//! `distroctl disk`: the data disk. A file system is ours if it has our label; nothing else is ever opened for writing.
+//! `distroctl disk`: the data disk. A file system is ours if it has our label, a partition if it has our type and name; nothing
+//! else is ever opened for writing, but the partition table of the disk it lies on, to grow it.
 //!
 //! Without a data disk the engine's store is a tmpfs: podman's overlay driver does not work on the overlay that the root is.
 
 mod block;
 mod check;
+mod format;
+mod gpt;
+mod grow;
+mod partition;
 mod search;
 mod seed;
 mod superblock;
@@ -40,7 +45,10 @@ pub(crate) fn mount() -> Result<ExitCode> {
     let outcome = match wanted_label(&guest) {
         None => Outcome::None(format!("{}=none on the kernel command line", cmdline::DATA)),
         Some(label) => {
-            let found = search::find(label.as_bytes(), patience(&guest));
+            let mut found = search::find(label.as_bytes(), patience(&guest));
+            if found.matches.is_empty() {
+                found.matches.extend(format::format(&guest, &label));
+            }
             use_found(&guest, &label, &found)
         }
     };
@@ -107,7 +115,7 @@ fn use_found(guest: &Guest, label: &str, found: &Found) -> Outcome {
     }
 }
 
-/// Checks and mounts; whether it had to be read-only.
+/// Checks, grows and mounts; whether it had to be read-only.
 fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
     let node = found.device.node();
     let kind = found.file_system.kind;
@@ -128,7 +136,13 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
             true
         }
     };
+    if !read_only {
+        grow::partition(guest, &found.device);
+    }
     mount_data(&node, kind, read_only)?;
+    if !read_only && kind == Kind::Ext {
+        grow::file_system(guest, &node);
+    }
     let attach = if read_only { shadow } else { bind };
     attach_all(&paths::PERSISTED, attach, detach).inspect_err(|_| detach(paths::DATA_MOUNT))?;
     Ok(read_only)

@@ -16,7 +16,8 @@ use super::superblock::{FileSystem, read};
 use crate::console::log;
 use crate::{file, modules};
 
-const CLASS_BLOCK: &str = "/sys/class/block";
+/// Where the kernel lists block devices.
+pub(super) const CLASS_BLOCK: &str = "/sys/class/block";
 /// How often to look without being told: states of controllers come without an event.
 const POLL: Duration = Duration::from_millis(100);
 /// Subsystems whose events mean that a disk may follow.

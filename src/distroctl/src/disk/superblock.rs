@@ -79,10 +79,31 @@ pub(crate) fn read(device: impl Read, partition: bool) -> std::io::Result<Option
 /// `mke2fs` clears it, while `mkfs.xfs` may leave an old ext superblock behind in what was free.
 pub(crate) fn recognize(head: &[u8], partition: bool) -> Option<FileSystem> {
     let has = |(offset, bytes): (usize, &[u8])| head.get(offset..).is_some_and(|rest| rest.starts_with(bytes));
-    if FOREIGN.into_iter().any(has) || (!partition && has(MBR)) {
+    if is_claimed(head) || (!partition && has(MBR)) {
         return None;
     }
     xfs(head).or_else(|| ext(head.get(1024..2048)?))
+}
+
+/// Whether something other than a file system says at the start of a partition that all of it is its own.
+pub(crate) fn is_claimed(head: &[u8]) -> bool {
+    FOREIGN.iter().any(|(offset, bytes)| head.get(*offset..).is_some_and(|rest| rest.starts_with(bytes)))
+}
+
+/// Size of the ext file system that a device begins with: 4 and 336 (with `64bit`, bit 7 of 96) are the number of its blocks,
+/// see [`ext`]. `None` if there is none.
+pub(crate) fn ext_size_bytes(device: impl Read) -> std::io::Result<Option<u64>> {
+    const SIXTY_FOUR_BIT: u32 = 0x80;
+    let mut head = Vec::new();
+    device.take(HEAD_BYTES).read_to_end(&mut head)?;
+    let size = || {
+        let superblock = head.get(1024..2048)?;
+        ext(superblock)?;
+        let word = |offset| array(superblock, offset).map(u32::from_le_bytes);
+        let high = if word(96)? & SIXTY_FOUR_BIT == 0 { 0 } else { word(336)? };
+        (u64::from(high) << 32 | u64::from(word(4)?)).checked_mul(1024 << word(24)?)
+    };
+    Ok(size())
 }
 
 /// | offset | bytes | |
@@ -168,6 +189,16 @@ mod tests {
         assert_eq!(recognize(&ext(&["-t", "ext4", "-b", "4096"])), found(Kind::Ext, ""));
         let head = formatted("mkfs.xfs", &["-q", "-f", "-L", "b2p-data"], 320 << 20);
         assert_eq!(recognize(&head), found(Kind::Xfs, "b2p-data"));
+    }
+
+    #[test]
+    fn knows_the_size_of_ext() {
+        for (arguments, expected) in [(&["-b", "1024"][..], 8 << 20), (&["-b", "4096", "-O", "64bit"], 8 << 20)] {
+            let size = super::ext_size_bytes(&ext(&[&["-t", "ext4"], arguments].concat())[..]).unwrap();
+            assert_eq!(size, Some(expected), "{arguments:?}");
+        }
+        assert_eq!(super::ext_size_bytes(&[0; 4096][..]).unwrap(), None);
+        assert_eq!(super::ext_size_bytes(&[0; 100][..]).unwrap(), None);
     }
 
     #[test]
