@@ -7,6 +7,7 @@ pub mod add;
 pub mod archive;
 pub mod bootchart;
 pub mod builtin;
+pub mod burn;
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -15,6 +15,7 @@ Usage: mkdistro [OPTIONS] <COMMAND>
 Commands:
   add          Add Debian packages or built-in recipes to the distribution
   build        Build the distribution: distro.toml → out.iso
+  burn         Write an ISO or raw disk to a USB stick or card, and check it
   cache        Show what the cache holds, or empty it
   completions  Print a shell's completion script
   diff         Show how two images differ: packages, kernel, files, sizes

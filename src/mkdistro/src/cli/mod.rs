@@ -2,6 +2,7 @@
 
 mod add;
 mod build;
+mod burn;
 mod cache;
 mod completions;
 mod diff;
@@ -61,6 +62,7 @@ const EXIT_CODES: &str = "Exit codes:\n  0 done\n  1 failed\n  2 wrong usage\n  
 enum Command {
     Add(add::Add),
     Build(build::Build),
+    Burn(burn::Burn),
     Cache(cache::Cache),
     Completions(completions::Completions),
     Diff(diff::Diff),
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Add(add) => add.execute(&progress),
         Command::Build(build) => build.execute(&progress),
+        Command::Burn(burn) => burn.execute(&progress),
         Command::Cache(cache) => cache.execute(),
         Command::Completions(completions) => completions.execute(),
         Command::Diff(diff) => diff.execute(),
