@@ -62,7 +62,7 @@ impl Project {
         self.replace("distro.toml", "[root]", &sources);
     }
 
-    fn build(&self, arguments: &[&str]) -> Outcome {
+    pub(crate) fn build(&self, arguments: &[&str]) -> Outcome {
         run(Command::new(program()).arg("build").args(arguments).current_dir(self.folder.path()))
     }
 

@@ -5,6 +5,7 @@ mod boot_media;
 mod builder;
 mod containers;
 mod data_disk;
+mod disk_image;
 mod foreign_disks;
 mod output;
 mod rebuild;

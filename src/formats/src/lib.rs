@@ -4,9 +4,9 @@
 pub mod ar;
 mod civil;
 pub mod cpio;
+pub mod disk;
 pub mod fat;
 pub mod gpt;
-pub mod disk;
 pub mod iso9660;
 pub mod pe;
 pub mod squashfs;

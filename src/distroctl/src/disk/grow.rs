@@ -16,8 +16,8 @@ use crate::console::log;
 use crate::guest::Guest;
 
 const RESIZE2FS: &str = "/usr/sbin/resize2fs";
-/// Less is not worth it: the last blocks of a partition may be too few for a block group.
-const WORTHWHILE_BYTES: u64 = 1 << 20;
+/// Less is not worth it: a last block group that is not larger than its own tables is left out, at each boot again.
+const WORTHWHILE_BYTES: u64 = 4 << 20;
 
 /// Grows the partition that the file system lies in, if it lies in one.
 pub(super) fn partition(guest: &Guest, device: &Device) {

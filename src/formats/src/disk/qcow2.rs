@@ -55,19 +55,15 @@ pub fn write(disk: &Disk, out: &mut (impl Write + Seek)) -> Result<()> {
     writer.out.seek(SeekFrom::Start(writer.position)).context("writing a qcow2 disk")?;
 
     let mut l2_tables: Vec<Option<Vec<u64>>> = vec![None; clusters.div_ceil(ENTRIES)];
-    in_parallel(
-        disk.blocks(CLUSTER_BYTES),
-        |cluster| compressed(cluster),
-        |number, cluster, compressed| {
-            let entry = match compressed {
-                Some(compressed) => writer.compressed(&compressed)?,
-                None => writer.aligned(&cluster)? | COPIED,
-            };
-            let (table, index) = (number as usize / ENTRIES, number as usize % ENTRIES);
-            l2_tables[table].get_or_insert_with(|| vec![0; ENTRIES])[index] = entry;
-            Ok(())
-        },
-    )?;
+    in_parallel(disk.blocks(CLUSTER_BYTES), compressed, |number, cluster, compressed| {
+        let entry = match compressed {
+            Some(compressed) => writer.compressed(&compressed)?,
+            None => writer.aligned(&cluster)? | COPIED,
+        };
+        let (table, index) = (number as usize / ENTRIES, number as usize % ENTRIES);
+        l2_tables[table].get_or_insert_with(|| vec![0; ENTRIES])[index] = entry;
+        Ok(())
+    })?;
 
     let mut l1 = Vec::with_capacity(l2_tables.len());
     for table in &l2_tables {

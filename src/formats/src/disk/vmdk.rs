@@ -76,21 +76,17 @@ pub fn write(disk: &Disk, options: &Options, out: &mut impl Write) -> Result<()>
     let tables = capacity.div_ceil(GRAIN_SECTORS * TABLE_ENTRIES);
     let mut directory = vec![0; tables as usize];
     let mut table = Table::default();
-    in_parallel(
-        disk.blocks(GRAIN_BYTES),
-        |grain| deflated(grain),
-        |number, _, deflated| {
-            if number / TABLE_ENTRIES != table.number {
-                table.finish(&mut writer, &mut directory)?;
-                table = Table { number: number / TABLE_ENTRIES, entries: Vec::new() };
-            }
-            table.put(number % TABLE_ENTRIES, writer.place()?);
-            let mut grain = (number * GRAIN_SECTORS).to_le_bytes().to_vec();
-            grain.extend((deflated.len() as u32).to_le_bytes());
-            grain.extend(deflated);
-            writer.append(&grain)
-        },
-    )?;
+    in_parallel(disk.blocks(GRAIN_BYTES), deflated, |number, _, deflated| {
+        if number / TABLE_ENTRIES != table.number {
+            table.finish(&mut writer, &mut directory)?;
+            table = Table { number: number / TABLE_ENTRIES, entries: Vec::new() };
+        }
+        table.put(number % TABLE_ENTRIES, writer.place()?);
+        let mut grain = (number * GRAIN_SECTORS).to_le_bytes().to_vec();
+        grain.extend((deflated.len() as u32).to_le_bytes());
+        grain.extend(deflated);
+        writer.append(&grain)
+    })?;
     table.finish(&mut writer, &mut directory)?;
 
     writer.marker(GRAIN_DIRECTORY, tables.div_ceil(SECTOR_BYTES / 4))?;

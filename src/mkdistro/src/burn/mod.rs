@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::image::megabytes;
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
 pub use medium::{Device, Medium};
@@ -88,7 +89,7 @@ pub fn burn(source: &mut Source, medium: &mut impl Medium, medium_bytes: u64, pr
         .and_then(|_| medium.write_all(&vec![0; (medium_bytes - end_at) as usize]))
         .and_then(|()| medium.settle())
         .map_err(|error| output(error, "writing up to", medium_bytes))?;
-    task.finish("written");
+    task.finish(&megabytes(size));
 
     let task = progress.start("reading back", size);
     medium.rewind().map_err(|error| output(error, "going to", 0))?;
@@ -98,7 +99,8 @@ pub fn burn(source: &mut Source, medium: &mut impl Medium, medium_bytes: u64, pr
         let piece = source.piece(&mut buffer, done)?;
         let found = &mut found[..piece.len()];
         medium.read_exact(found).map_err(|error| output(error, "reading back", done))?;
-        if let Some(at) = piece.iter().zip(found.iter()).position(|(wanted, found)| wanted != found) {
+        if piece != found {
+            let at = piece.iter().zip(found.iter()).take_while(|(wanted, found)| wanted == found).count();
             return Err(Problem::error(
                 Class::Verify,
                 format!("byte {} of the device is not what was written", done + at as u64),

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 /// --force is given. Everything on the device is lost. What was written is read back and compared.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Examples:\n  sudo mkdistro burn out.iso /dev/sdb\n  mkdistro burn --yes out.img /dev/mmcblk0"
+    after_long_help = "Examples:\n  mkdistro burn out.iso /dev/sdb\n  sudo mkdistro burn --yes out.img /dev/mmcblk0"
 )]
 pub(super) struct Burn {
     /// The ISO or raw disk

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::size::Size;
 use crate::image::Format;
 
 /// distro.toml.
@@ -255,11 +256,13 @@ impl Default for Boot {
 pub struct Output {
     /// Formats of the images that a build writes.
     pub formats: Vec<Format>,
+    /// Size of disks; what the boot image leaves is the data partition's.
+    pub disk_size: Size,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { formats: vec![Format::Iso] }
+        Self { formats: vec![Format::Iso], disk_size: Size::gib(2) }
     }
 }
 

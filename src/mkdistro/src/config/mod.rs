@@ -13,6 +13,7 @@ mod recipe;
 pub(crate) mod rules;
 mod schema;
 mod single;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use load::{
 };
 pub use problems::{ConfigProblem, Problems};
 pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};
+pub use size::Size;
 
 /// A project whose files have been read and make sense together.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! What a single text value must look like, each rule with the words that a message uses.
 
+use super::size::Size;
 use crate::image::Format;
 use crate::nearest::{did_you_mean, nearest};
 use crate::pattern::Pattern;
@@ -147,6 +148,17 @@ pub(super) const FORMAT: Rule = Rule::hinted(
     "a format that \"mkdistro build --help\" lists",
     |v| v.parse::<Format>().is_ok(),
     |v| did_you_mean(v, Format::ALL.map(Format::name)),
+);
+/// A size of a disk.
+pub(super) const SIZE: Rule = Rule::hinted(
+    "a size: a number with MiB, GiB or TiB, at most 2040GiB",
+    |v| v.parse::<Size>().is_ok(),
+    |v| {
+        let number: String = v.chars().take_while(char::is_ascii_digit).collect();
+        let unit = v.get(number.len()..).unwrap_or_default().trim().get(..1).unwrap_or("G").to_ascii_uppercase();
+        let size = format!("{number}{unit}iB");
+        if size.parse::<Size>().is_ok() { suggest(&size) } else { String::new() }
+    },
 );
 /// A path in the image.
 pub(super) const PATH: Rule = Rule::hinted("an absolute path without \"..\", \".\" and \"//\"", is_path, hint_path);

@@ -109,7 +109,8 @@ static BOOT: &[Key] = &[
 static SIGNING: &[Key] =
     &[required("key", Kind::Text(&rules::HOST_FILE)), required("certificate", Kind::Text(&rules::HOST_FILE))];
 
-static OUTPUT: &[Key] = &[optional("formats", Kind::Set(&rules::FORMAT, 1))];
+static OUTPUT: &[Key] =
+    &[optional("formats", Kind::Set(&rules::FORMAT, 1)), optional("disk-size", Kind::Text(&rules::SIZE))];
 
 static LINT: &[Key] = &[optional("max-file-mib", Kind::Integer(1, 4096)), optional("allow", Kind::Tables(ALLOW))];
 

@@ -1,5 +1,6 @@
 //! Writes images: the parts that all formats share are made once, then each format is written, then all get their names.
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use formats::squashfs;
 use sha2::{Digest, Sha256};
 
+use super::disk::BootDisk;
 use super::format::{Format, Target};
 use super::{initramfs, megabytes, menu, output};
 use crate::config::Checked;
@@ -136,6 +138,7 @@ pub(super) struct Composed<'a> {
     /// What signs the programs that firmware starts.
     pub(super) signer: Option<&'a Signer>,
     squashfs_bytes: u64,
+    boot_disk: OnceCell<BootDisk>,
 }
 
 impl<'a> Composed<'a> {
@@ -150,12 +153,24 @@ impl<'a> Composed<'a> {
         let squashfs = write_squashfs(checked, root, beside, mtime, progress)?;
         let squashfs_bytes = squashfs.len() as u64;
         let initramfs = write_initramfs(checked, root, squashfs, beside, mtime)?;
-        Ok(Self { checked, root, initramfs, mtime, signer: None, squashfs_bytes })
+        let boot_disk = OnceCell::new();
+        Ok(Self { checked, root, initramfs, mtime, signer: None, squashfs_bytes, boot_disk })
     }
 
     /// The kernel.
     pub(super) fn kernel(&self) -> &Bytes {
         &self.root.kernel.vmlinuz
+    }
+
+    /// The disk that all formats of disks are written from; made once, in an unnamed file beside an output.
+    pub(super) fn boot_disk(&self, beside: &Path) -> Result<&BootDisk> {
+        match self.boot_disk.get() {
+            Some(disk) => Ok(disk),
+            None => {
+                let disk = BootDisk::make(self, beside)?;
+                Ok(self.boot_disk.get_or_init(|| disk))
+            }
+        }
     }
 
     /// Kernel and initramfs as files in a folder.

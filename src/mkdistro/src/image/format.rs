@@ -8,7 +8,7 @@ use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::compose::{Composed, Finished};
-use super::{iso, kernel, pxe, uki};
+use super::{disk, iso, kernel, pxe, uki};
 use crate::problem::{Class, Problem};
 
 /// What an image is for: how a machine gets it.
@@ -23,6 +23,16 @@ pub enum Format {
     Pxe,
     /// One EFI program.
     Uki,
+    /// A raw disk with a partition for data.
+    Disk,
+    /// The same for QEMU.
+    Qcow2,
+    /// The same for VMware and VirtualBox.
+    Vmdk,
+    /// The same for Hyper-V and Azure.
+    Vhd,
+    /// The same as a machine that VirtualBox and VMware import.
+    Ova,
 }
 
 /// What there is to know of a format.
@@ -43,7 +53,17 @@ pub(super) struct Writer {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Iso, Self::Kernel, Self::Pxe, Self::Uki];
+    pub const ALL: [Self; 9] = [
+        Self::Iso,
+        Self::Kernel,
+        Self::Pxe,
+        Self::Uki,
+        Self::Disk,
+        Self::Qcow2,
+        Self::Vmdk,
+        Self::Vhd,
+        Self::Ova,
+    ];
 
     pub(super) fn writer(self) -> &'static Writer {
         match self {
@@ -51,6 +71,11 @@ impl Format {
             Self::Kernel => &kernel::WRITER,
             Self::Pxe => &pxe::WRITER,
             Self::Uki => &uki::WRITER,
+            Self::Disk => &disk::DISK,
+            Self::Qcow2 => &disk::QCOW2,
+            Self::Vmdk => &disk::VMDK,
+            Self::Vhd => &disk::VHD,
+            Self::Ova => &disk::OVA,
         }
     }
 

@@ -34,6 +34,17 @@ pub(super) const WRITER: Writer =
     Writer { name: "iso", suffix: "iso", title: "the ISO", rest: "boot loaders and ISO", folders: &[], write };
 
 fn write(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
+    let plan = plan(composed)?;
+    let file = Finished::new(path, |file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        plan.write(&mut out)?;
+        Ok(out.flush()?)
+    })?;
+    Ok(vec![file])
+}
+
+/// The ISO, ready to be written.
+pub(super) fn plan(composed: &Composed<'_>) -> Result<iso9660::Plan> {
     let (checked, root) = (composed.checked, composed.root);
     let mut tree = content(checked, root, composed.initramfs.clone())?;
     let esp = esp(&tree, composed.mtime)?;
@@ -59,13 +70,7 @@ fn write(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
             boot_path: BIOS_LOADER.to_vec(),
         }),
     };
-    let plan = iso9660::plan(&tree, &options).context("planning the ISO")?;
-    let file = Finished::new(path, |file| {
-        let mut out = BufWriter::with_capacity(1 << 20, file);
-        plan.write(&mut out)?;
-        Ok(out.flush()?)
-    })?;
-    Ok(vec![file])
+    iso9660::plan(&tree, &options).context("planning the ISO")
 }
 
 fn content(checked: &Checked, root: &RootTree, initramfs: Bytes) -> Result<Tree> {

@@ -1,6 +1,7 @@
 //! Writes what boots: SquashFS root, initramfs, and the images that hold them, one file here for each format.
 
 mod compose;
+mod disk;
 mod format;
 mod grub;
 mod initramfs;
