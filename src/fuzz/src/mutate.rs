@@ -71,7 +71,7 @@ fn mutate(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], tokens: &[Vec<u8>], random: &
             insert(bytes, &part.repeat(count.min(MAX_INPUT_BYTES / part.len().max(1))), random);
         }
         10 => {
-            let noise: Vec<u8> = (0..random.below(16)).map(|_| random.next().to_le_bytes()[0]).collect();
+            let noise: Vec<u8> = (0..random.below(16)).map(|_| random.number().to_le_bytes()[0]).collect();
             insert(bytes, &noise, random);
         }
         11 => {
@@ -100,7 +100,7 @@ fn number(bytes: &mut [u8], random: &mut Random) {
     let width = 2 << random.below(3);
     let value = match random.below(4) {
         0 => (bytes.len() as u64).wrapping_add(random.below(5) as u64).wrapping_sub(2),
-        1 => random.next(),
+        1 => random.number(),
         _ => random.pick(NUMBERS).copied().unwrap_or_default(),
     };
     // Most formats align their fields.

@@ -8,11 +8,11 @@ impl Random {
     /// The sequence of a seed at a place.
     pub fn new(seed: u64, at: u64) -> Self {
         let mut random = Self(seed);
-        Self(random.next() ^ at)
+        Self(random.number() ^ at)
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Random {
 
     /// Below `end`; 0 if there is nothing below.
     pub fn below(&mut self, end: usize) -> usize {
-        if end == 0 { 0 } else { (self.next() % end as u64) as usize }
+        if end == 0 { 0 } else { (self.number() % end as u64) as usize }
     }
 
     /// A part of `length` items, mostly short.

@@ -39,7 +39,7 @@ impl Date {
         // 1980-01-01 and 2106-02-07, the last of 32 bits.
         let civil = civil(unix_secs.max(315_532_800));
         let date = (civil.year - 1980) << 9 | civil.month << 5 | civil.day;
-        let time = civil.hour << 11 | civil.minute << 5 | civil.second / 2;
+        let time = civil.hour << 11 | civil.minute << 5 | (civil.second / 2);
         Self { date: (date as u16).to_le_bytes(), time: (time as u16).to_le_bytes() }
     }
 }

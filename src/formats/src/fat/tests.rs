@@ -190,7 +190,7 @@ fn random_trees_come_back() {
             } else {
                 let len =
                     if random.below(3) == 0 { random.below(50_000) } else { random.below(3) * 2048 + random.below(3) };
-                let content: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+                let content: Vec<u8> = (0..len).map(|_| random.number() as u8).collect();
                 tree.insert(path.as_bytes(), file(content)).unwrap();
             }
         }

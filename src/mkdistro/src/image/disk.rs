@@ -26,15 +26,15 @@ const LEAST_DATA_BYTES: u64 = 64 << 20;
 const OVA_MEMORY_MIB: u32 = 512;
 
 pub(super) const DISK: Writer =
-    Writer { name: "disk", suffix: "img", title: "the disk", rest: REST, is_folder: false, write: write_raw };
+    Writer { name: "disk", suffix: "img", title: "the disk", rest: REST, folders: &[], write: write_raw };
 pub(super) const QCOW2: Writer =
-    Writer { name: "qcow2", suffix: "qcow2", title: "the QEMU disk", rest: REST, is_folder: false, write: write_qcow2 };
+    Writer { name: "qcow2", suffix: "qcow2", title: "the QEMU disk", rest: REST, folders: &[], write: write_qcow2 };
 pub(super) const VMDK: Writer =
-    Writer { name: "vmdk", suffix: "vmdk", title: "the VMware disk", rest: REST, is_folder: false, write: write_vmdk };
+    Writer { name: "vmdk", suffix: "vmdk", title: "the VMware disk", rest: REST, folders: &[], write: write_vmdk };
 pub(super) const VHD: Writer =
-    Writer { name: "vhd", suffix: "vhd", title: "the Hyper-V disk", rest: REST, is_folder: false, write: write_vhd };
+    Writer { name: "vhd", suffix: "vhd", title: "the Hyper-V disk", rest: REST, folders: &[], write: write_vhd };
 pub(super) const OVA: Writer =
-    Writer { name: "ova", suffix: "ova", title: "the appliance", rest: REST, is_folder: false, write: write_ova };
+    Writer { name: "ova", suffix: "ova", title: "the appliance", rest: REST, folders: &[], write: write_ova };
 const REST: &str = "boot loader and data partition";
 
 /// A disk and bytes that differ when its content does.

@@ -53,17 +53,8 @@ pub(super) struct Writer {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Iso,
-        Self::Kernel,
-        Self::Pxe,
-        Self::Uki,
-        Self::Disk,
-        Self::Qcow2,
-        Self::Vmdk,
-        Self::Vhd,
-        Self::Ova,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Iso, Self::Kernel, Self::Pxe, Self::Uki, Self::Disk, Self::Qcow2, Self::Vmdk, Self::Vhd, Self::Ova];
 
     pub(super) fn writer(self) -> &'static Writer {
         match self {
