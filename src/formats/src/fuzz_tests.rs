@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fuzz::Fuzz;
 
 use crate::tree::{Kind, Node, Tree};
-use crate::{ar, cpio, iso9660, squashfs};
+use crate::{ar, cpio, gpt, iso9660, squashfs};
 
 fn tree() -> Tree {
     let mut tree = Tree::new();
@@ -45,6 +45,17 @@ fn fuzz_cpio() {
     let fuzz =
         Fuzz::new("fuzz_cpio").seed(plain).seed(packed).seed(both).tokens(&["070701", "TRAILER!!!\0", "\0\0\0\0"]);
     fuzz.run(|bytes| drop(black_box(cpio::segments(&Bytes::copy_from_slice(bytes), 8 << 20))));
+}
+
+#[test]
+fn fuzz_gpt() {
+    let id = gpt::Guid::derived(b"seed", "disk");
+    let name = "data".to_owned();
+    let data = gpt::Partition { kind: gpt::Guid::LINUX_DATA, id, first: 34, blocks: 9, attributes: 0, name };
+    let table = gpt::Table { disk: id, blocks: 100, partitions: vec![data] };
+    let mut disk = gpt::protective_mbr(&[], [0; 4], table.blocks, false).unwrap().to_vec();
+    disk.extend(table.primary().unwrap());
+    Fuzz::new("fuzz_gpt").seed(disk).tokens(&["EFI PART"]).run(|bytes| drop(black_box(gpt::read(bytes))));
 }
 
 #[test]

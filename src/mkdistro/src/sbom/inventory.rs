@@ -99,6 +99,11 @@ const KNOWN: [(&str, &str); 2] = [
     ("openssh", "BSD-2-Clause AND BSD-3-Clause AND ISC AND MIT AND SSH-OpenSSH"),
 ];
 
+/// Source packages that sign programs, whose copyright files describe "only the ... source package" itself, and what the
+/// programs come under.
+const SIGNED: [(&str, &str); 2] =
+    [("grub-efi-amd64-signed", "GPL-3.0-or-later"), ("shim-helpers-amd64-signed", "BSD-2-Clause")];
+
 /// The guest's programs, by path.
 const PROGRAMS: [(&str, &str); 2] = [(paths::INIT, "init"), ("/usr/bin/distroctl", "distroctl")];
 
@@ -233,9 +238,8 @@ fn package(locked: &LockedPackage, fetched: &Fetched, packages: &Packages) -> Re
         .or_else(|| copyright_of_sibling(locked, &fetched.locked.lock, packages))
         .unwrap_or_default();
     let mut copyright = copyright::read(&String::from_utf8_lossy(&copyright_file), &source.name);
-    if let Some((_, license)) = KNOWN.iter().find(|(known, _)| *known == source.name)
-        && copyright_file.is_empty()
-    {
+    let known = KNOWN.iter().filter(|_| copyright_file.is_empty()).chain(&SIGNED);
+    if let Some((_, license)) = known.into_iter().find(|(known, _)| *known == source.name) {
         copyright.license.add_spdx(license);
     }
     let built_using = control.built_using.into_iter().map(|(name, version)| Source { name, version }).collect();
