@@ -13,10 +13,10 @@ use crate::serve::Server;
 
 /// Serve a folder over HTTP, for machines that boot from the network
 ///
-/// Prints the URL and what to type at iPXE's prompt or to write into a DHCP server's configuration. Everybody who reaches
-/// the address may read every file of the folder. Ends with Ctrl-C.
+/// Prints the URL and what to type at iPXE's prompt or to write into a DHCP server's configuration. Whoever reaches the
+/// address may read every file of the folder. Ends with Ctrl-C.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  mkdistro build --format pxe && mkdistro serve\n  \
+#[command(after_long_help = "Examples:\n  mkdistro serve\n  \
                              mkdistro serve images --listen 192.168.1.5:80")]
 pub(super) struct Serve {
     /// The folder, as "build --format pxe" makes it

@@ -79,7 +79,7 @@ fn images_are_compared_part_by_part() {
     ];
     assert_eq!(changed(&difference), expected);
     let names: Vec<&str> = difference.sizes.iter().map(|change| change.name.as_str()).collect();
-    assert_eq!(names, ["iso", "initramfs", "root"]);
+    assert_eq!(names, ["iso", "initramfs", "root", "kernel"]);
     let facts: Vec<&str> = difference.facts.iter().map(|change| change.name.as_str()).collect();
     assert_eq!(facts, ["iso: volume-set-id"]);
     assert_eq!(difference.sizes[0].before, Some(one.len() as u64));
