@@ -1,11 +1,13 @@
 //! Disk images: all formats hold the same disk; it boots, makes the file system of its data partition, keeps what is in it, and
 //! fills a disk that has become larger.
 
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use contract::data_partition::{BLANK_BYTES, FORMATTING_MARK, UNFINISHED_LABEL};
 use qemu_tests::{Guest, host, machine};
-use vm::{Boot, Bus, Disk, DiskFormat};
+use vm::{Boot, Bus, Disk, DiskFormat, Firmware};
 
 use crate::builder::Project;
 
@@ -57,7 +59,7 @@ fn keeps_data_and_grows() -> Result<()> {
     let image = project.path("out.img");
     let (number, first, _) = data_partition(&image)?;
 
-    let mut guest = boot("disk_image_ide", &image, Bus::Ide)?;
+    let mut guest = boot("disk_image_ide", Firmware::Bios, &image, Bus::Ide)?;
     let device = format!("/dev/sda{number}");
     let state = guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?;
     assert_eq!(state, format!("device {device}"));
@@ -68,7 +70,8 @@ fn keeps_data_and_grows() -> Result<()> {
     guest.power_off()?;
 
     std::fs::OpenOptions::new().write(true).open(&image)?.set_len(LARGER)?;
-    let guest = boot("disk_image_larger", &image, Bus::Virtio)?;
+    let guest = boot("disk_image_larger", Firmware::uefi()?, &image, Bus::Virtio)?;
+    guest.ok("test -d /sys/firmware/efi")?;
     assert_eq!(guest.ok("cat /var/lib/containers/kept")?, "kept");
     assert_fills(&guest, &format!("/dev/vda{number}"))?;
     guest.power_off()?;
@@ -81,8 +84,37 @@ fn keeps_data_and_grows() -> Result<()> {
     Ok(())
 }
 
-fn boot(name: &str, image: &Path, bus: Bus) -> Result<Guest> {
+/// The power went away while the first boot made the file system: the next one starts over, and then knows its own.
+#[test]
+fn a_power_cut_while_it_is_formatted() -> Result<()> {
+    let project = Project::new();
+    let outcome = project.build(&["--format", "disk"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let image = project.path("out.img");
+    let (_, first, end) = data_partition(&image)?;
+    let file = std::fs::OpenOptions::new().write(true).open(&image)?;
+    let size = end - BLANK_BYTES - first;
+    file.write_all_at(FORMATTING_MARK, end - BLANK_BYTES)?;
+    host("mke2fs", |command| {
+        command.args(["-q", "-F", "-t", "ext4", "-L", UNFINISHED_LABEL, "-E", &format!("offset={first},nodiscard")]);
+        command.arg(&image).arg(format!("{}k", size / 1024))
+    })?;
+    file.write_all_at(&[0xff; 4096], first + 8192)?;
+
+    let guest = boot("disk_image_cut", Firmware::Bios, &image, Bus::Nvme)?;
+    let state = guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?;
+    assert!(state.starts_with("device /dev/nvme0n1p"), "{state}");
+    guest.ok("sudo touch /var/lib/containers/kept")?;
+    guest.power_off()?;
+    host("e2fsck", |command| command.arg("-fn").arg(format!("{}?offset={first}", image.display())))?;
+    let label = host("e2label", |command| command.arg(format!("{}?offset={first}", image.display())))?;
+    assert_eq!(label.stdout.trim_end(), contract::DEFAULT_DATA_LABEL);
+    Ok(())
+}
+
+fn boot(name: &str, firmware: Firmware, image: &Path, bus: Bus) -> Result<Guest> {
     let mut machine = machine()?;
+    machine.firmware = firmware;
     machine.boot = Boot::Disk(Disk { path: PathBuf::from(image), format: DiskFormat::Raw, bus });
     Guest::boot(name, machine)
 }

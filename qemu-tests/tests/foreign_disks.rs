@@ -25,8 +25,10 @@ fn are_byte_identical_after_a_boot() -> Result<()> {
         ("blank", Bus::Virtio),
         ("xfs", Bus::Nvme),
         ("blank2", Bus::Scsi),
+        ("taken", Bus::Virtio),
     ];
     std::fs::copy(path("blank"), path("blank2"))?;
+    taken_partition(&path("taken"))?;
     let mut machine = machine()?;
     for (name, bus) in disks {
         machine.disks.push(Disk { path: path(name), format: DiskFormat::Raw, bus });
@@ -36,8 +38,8 @@ fn are_byte_identical_after_a_boot() -> Result<()> {
 
     let guest = Guest::boot("foreign_disks", machine)?;
     // The guest has seen them all, so leaving them alone was its choice.
-    let seen = guest.ok("ls /sys/block")?;
-    for name in ["sda", "vda", "vdb", "nvme0n1", "sdb"] {
+    let seen = guest.ok("ls /sys/class/block")?;
+    for name in ["sda", "vda", "vdb", "vdc1", "nvme0n1", "sdb"] {
         assert!(seen.lines().any(|line| line == name), "no {name} in\n{seen}");
     }
     let state = guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?;
@@ -51,6 +53,21 @@ fn xfs(path: &Path) -> Result<()> {
     // The smallest that today's mkfs.xfs makes; sparse.
     std::fs::File::create(path)?.set_len(320 << 20)?;
     host("mkfs.xfs", |command| command.args(["-q", "-L", "other-xfs"]).arg(path))?;
+    Ok(())
+}
+
+/// A partition that was set aside for data, with room to grow, in which somebody has made a file system of his own.
+fn taken_partition(path: &Path) -> Result<()> {
+    std::fs::File::create(path)?.set_len(SIZE)?;
+    let kind = "--typecode=1:8607f032-68b1-82ea-b937-b7c1c1c3c614";
+    let name = format!("--change-name=1:{}", contract::DEFAULT_DATA_LABEL);
+    host("sgdisk", |command| command.args(["--new=1:2048:+32M", kind, &name]).arg(path))?;
+    host("mke2fs", |command| {
+        command
+            .args(["-q", "-F", "-t", "ext4", "-L", "photos", "-E", "offset=1048576,nodiscard"])
+            .arg(path)
+            .arg("32768k")
+    })?;
     Ok(())
 }
 
