@@ -9,7 +9,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// Bytes of a header that its checksum covers, and the least of an entry.
 const HEADER_BYTES: usize = 92;
@@ -44,7 +44,17 @@ impl Partition {
     }
 }
 
-/// A table in which one partition is larger, ready to be written.
+/// Whether a partition can be larger.
+pub(super) enum Growth {
+    /// Ready to be written.
+    Larger(Grown),
+    /// It reaches to the end already.
+    Full,
+    /// Another partition begins at this block, behind it.
+    NotLast(u64),
+}
+
+/// A table in which one partition is larger.
 pub(super) struct Grown {
     /// From block 0 on: what is there, MBR, primary header, entries.
     start: Vec<u8>,
@@ -87,18 +97,18 @@ impl Table {
         self.decode(self.entries.get(self.entry_at(number)?..)?)
     }
 
-    /// The table with this partition grown to the end of a disk of `disk_blocks`, so that it has a whole multiple of
-    /// `unit_bytes`; `None` if it would not gain as much.
+    /// The table with this partition grown to the end of a disk of `disk_blocks`, to a multiple of `unit_bytes`, if it gains
+    /// as much at least.
     ///
     /// # Errors
-    /// If it is not the last partition on the disk, or the table does not fit the disk.
+    /// If there is no such partition, or the table does not fit the disk.
     pub(super) fn grown(
         &self,
         disk: &mut (impl Read + Seek),
         number: u32,
         disk_blocks: u64,
         unit_bytes: u64,
-    ) -> Result<Option<Grown>> {
+    ) -> Result<Growth> {
         let entry_at = self.entry_at(number).context("GPT: no such partition")?;
         let partition = self.partition(number).context("GPT: no such partition")?;
         let entries_blocks = (self.entries.len() as u64).div_ceil(self.block_bytes);
@@ -106,11 +116,11 @@ impl Table {
         let unit = (unit_bytes / self.block_bytes).max(1);
         let end = usable_end - usable_end % unit;
         if end < partition.last.saturating_add(1).saturating_add(unit) {
-            return Ok(None);
+            return Ok(Growth::Full);
         }
-        let others = self.entries.chunks(self.number(84, 4)? as usize).filter_map(|entry| self.decode(entry));
-        if let Some(other) = others.into_iter().find(|other| other.first > partition.first) {
-            bail!("it is not the last partition: another begins at block {}", other.first);
+        let mut others = self.entries.chunks(self.number(84, 4)? as usize).filter_map(|entry| self.decode(entry));
+        if let Some(other) = others.find(|other| other.first > partition.first) {
+            return Ok(Growth::NotLast(other.first));
         }
         // What lies directly behind the header, as in every table that tools make, is written with it at once.
         ensure!(self.number(72, 8)? == 2, "GPT: its entries begin at block {}, not at 2", self.number(72, 8)?);
@@ -131,7 +141,7 @@ impl Table {
         let mut tail = entries;
         tail.resize((entries_blocks * self.block_bytes) as usize, 0);
         tail.extend(backup);
-        Ok(Some(Grown {
+        Ok(Growth::Larger(Grown {
             start,
             end: tail,
             end_at: usable_end * self.block_bytes,

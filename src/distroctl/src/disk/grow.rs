@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{SeekFrom, seek};
 
 use super::block::Device;
-use super::partition::{self, Place};
+use super::partition::Place;
 use super::search::CLASS_BLOCK;
 use super::superblock;
 use crate::console::log;
@@ -22,12 +22,8 @@ const WORTHWHILE_BYTES: u64 = 4 << 20;
 /// Grows the partition that the file system lies in, if it lies in one.
 pub(super) fn partition(guest: &Guest, device: &Device) {
     let Some(mut place) = Place::of(device, Path::new(CLASS_BLOCK)).filter(|_| device.partition) else { return };
-    match place.grow() {
-        Ok(_) => {}
-        Err(error) if partition::is_no_room(&error) => {
-            log(&format!("{} is not grown: {error}", device.node().display()))
-        }
-        Err(error) => guest.warn(&format!("{} is not grown: {error:#}", device.node().display())),
+    if let Err(error) = place.grow() {
+        guest.warn(&format!("{} is not grown: {error:#}", device.node().display()));
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::data_partition;
 
 use super::block::Device;
-use super::gpt::Table;
+use super::gpt::{Growth, Table};
 use crate::console::log;
 use crate::file::first_line;
 
@@ -59,13 +59,13 @@ impl Place {
     }
 
     /// Grows the partition to the end of its disk if it is the last one of a GUID partition table: there, then in the kernel,
-    /// which goes on to use it meanwhile. Whether it has grown.
+    /// which goes on to use it meanwhile.
     ///
     /// # Errors
     /// If the table is damaged, is not what the kernel knows, or cannot be written.
-    pub(super) fn grow(&mut self) -> Result<bool> {
+    pub(super) fn grow(&mut self) -> Result<()> {
         let mut disk = self.open(false)?;
-        let Some(table) = Table::read(&mut disk, self.block_bytes)? else { return Ok(false) };
+        let Some(table) = Table::read(&mut disk, self.block_bytes)? else { return Ok(()) };
         let partition = table.partition(self.number).context("the partition table has no such partition")?;
         let bytes = |blocks: u64| blocks.checked_mul(self.block_bytes);
         let size = partition.last.checked_sub(partition.first).and_then(|last| bytes(last + 1));
@@ -74,8 +74,14 @@ impl Place {
             "the partition table has been changed since the kernel read it"
         );
         let blocks = self.disk_bytes / self.block_bytes;
-        let Some(grown) = table.grown(&mut disk, self.number, blocks, data_partition::ALIGNMENT_BYTES)? else {
-            return Ok(false);
+        let grown = match table.grown(&mut disk, self.number, blocks, data_partition::ALIGNMENT_BYTES)? {
+            Growth::Larger(grown) => grown,
+            Growth::Full => return Ok(()),
+            Growth::NotLast(block) => {
+                let disk = self.disk.display();
+                log(&format!("partition {} of {disk} is not grown: another begins at block {block}", self.number));
+                return Ok(());
+            }
         };
         grown.write(&mut self.open(true)?, |disk| disk.sync_all())?;
         let size_bytes = (grown.last - grown.first + 1) * self.block_bytes;
@@ -89,18 +95,13 @@ impl Place {
             size_bytes >> 20
         ));
         self.size_bytes = size_bytes;
-        Ok(true)
+        Ok(())
     }
 
     fn open(&self, write: bool) -> Result<File> {
         let opened = File::options().read(true).write(write).open(&self.disk);
         opened.with_context(|| format!("opening {}", self.disk.display()))
     }
-}
-
-/// Why the last partition could be larger but is not is worth a word, a user's layout that leaves no room is not.
-pub(super) fn is_no_room(error: &anyhow::Error) -> bool {
-    error.to_string().starts_with("it is not the last partition")
 }
 
 /// `BLKPG` with `BLKPG_RESIZE_PARTITION` (kernel `include/uapi/linux/blkpg.h`): only the size changes, whatever is mounted.
