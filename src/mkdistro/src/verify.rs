@@ -106,6 +106,7 @@ impl Subject {
         }
         let bytes = inspect::read(path)?;
         let format = match inspect::recognise(&bytes) {
+            Some(inspect::Format::Iso) if image::is_disk(&bytes) => Format::Disk,
             Some(inspect::Format::Iso) => Format::Iso,
             Some(inspect::Format::Uki) => Format::Uki,
             Some(inspect::Format::Initramfs) => {

@@ -37,6 +37,12 @@ pub(super) const OVA: Writer =
     Writer { name: "ova", suffix: "ova", title: "the appliance", rest: REST, folders: &[], write: write_ova };
 const REST: &str = "boot loader and data partition";
 
+/// Whether an image that begins as an ISO does is a disk with a data partition.
+pub fn is_disk(bytes: &[u8]) -> bool {
+    let table = gpt::read(bytes).ok().flatten();
+    table.is_some_and(|table| table.partitions.iter().any(|partition| partition.kind == Guid(TYPE)))
+}
+
 /// A disk and bytes that differ when its content does.
 #[derive(Debug)]
 pub(super) struct BootDisk {
@@ -188,6 +194,7 @@ mod tests {
         let table = gpt::read(&bytes).unwrap().unwrap();
         let image = boot_image();
         let before = gpt::read(&image).unwrap().unwrap();
+        assert!(is_disk(&bytes) && !is_disk(&image) && !is_disk(&[]));
         assert_eq!(table.partitions[0], before.partitions[0]);
         assert_ne!(table.disk, before.disk);
         let data = &table.partitions[1];

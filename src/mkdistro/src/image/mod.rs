@@ -17,6 +17,7 @@ pub(crate) mod tests;
 mod uki;
 
 pub use compose::{BootFiles, Image, Written, write, write_boot_files};
+pub use disk::is_disk;
 pub use format::{Format, Target};
 pub use iso::{is_loader, medium};
 pub use loader::{BOOT_PACKAGES, boot_files};

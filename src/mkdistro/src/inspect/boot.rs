@@ -65,6 +65,7 @@ pub(super) fn partitions(bytes: &[u8]) -> Result<Vec<String>> {
         let kind = match partition.kind {
             Guid::ESP => "EFI system".to_owned(),
             Guid::LINUX_DATA => "Linux data".to_owned(),
+            Guid(contract::data_partition::TYPE) => "data".to_owned(),
             other => other.to_string(),
         };
         let gpt::Partition { name, first, blocks, id, .. } = partition;
