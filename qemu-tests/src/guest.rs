@@ -1,9 +1,8 @@
 //! A guest under test.
 
 use crate::{BOOT_LIMIT, POWER_OFF_LIMIT, iso};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use contract::ready::Ready;
-use std::path::Path;
 use vm::{Accelerator, Boot, Machine, Vm};
 
 /// Name of a container image that holds busybox and nothing else, see [`Guest::make_busybox_image`].
@@ -44,9 +43,7 @@ impl std::ops::Deref for Guest {
 impl Guest {
     /// Boots `machine` up to READY; the console's log has the test's name.
     pub fn boot(name: &str, machine: Machine) -> Result<Self> {
-        let logs = iso()?.parent().unwrap_or(Path::new(".")).join("logs");
-        std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
-        let vm = Vm::start(machine, &user(), &logs.join(format!("{name}.log")))?;
+        let vm = Vm::start(machine, &user(), &crate::log_file(name)?)?;
         let ready = vm.wait_ready(BOOT_LIMIT)?;
         Ok(Self { vm, ready })
     }

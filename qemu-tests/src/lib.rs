@@ -33,6 +33,13 @@ pub fn iso() -> Result<PathBuf> {
         .with_context(|| format!("looking for the image {}\n{hint}", path.display()))
 }
 
+/// Where the console's log of a test goes.
+pub fn log_file(name: &str) -> Result<PathBuf> {
+    let logs = iso()?.parent().unwrap_or(Path::new(".")).join("logs");
+    std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
+    Ok(logs.join(format!("{name}.log")))
+}
+
 /// Runs a program of the host that must succeed.
 pub fn host(program: &str, configure: impl FnOnce(&mut Command) -> &mut Command) -> Result<Output> {
     let program = vm::disk::find_program(program)

@@ -2,11 +2,14 @@
 
 mod access;
 mod boot_media;
+mod broken_media;
 mod builder;
 mod containers;
 mod data_disk;
 mod disk_image;
 mod foreign_disks;
+mod hardware;
+mod matrix;
 mod output;
 mod rebuild;
 mod robust;

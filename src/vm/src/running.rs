@@ -166,6 +166,17 @@ impl Vm {
         self.qmp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the screen shows in text mode, and what of earlier lines its memory still holds: 32 KiB at 0xB8000, a character
+    /// and its colours in two bytes (IBM VGA technical reference, "Alphanumeric modes"). Lines of 80 follow each other
+    /// without a break, so that one that was too long for the screen is whole.
+    pub fn screen_text(&self) -> Result<String> {
+        let path = self.folder.path().join("screen");
+        let arguments = serde_json::json!({"val": 0xb_8000, "size": 0x8000, "filename": path});
+        self.qmp().execute("pmemsave", &arguments)?;
+        let bytes = std::fs::read(&path).context("reading the screen's memory")?;
+        Ok(screen_characters(&bytes))
+    }
+
     /// The way in.
     pub fn access(&self) -> Result<&Ssh> {
         self.ssh.as_ref().context("SSH into a machine without user-mode network")
@@ -257,6 +268,12 @@ impl Drop for Vm {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// Characters that are not ASCII are spaces here.
+fn screen_characters(memory: &[u8]) -> String {
+    let shown = |cell: &[u8]| if (b' '..=b'~').contains(&cell[0]) { char::from(cell[0]) } else { ' ' };
+    memory.chunks_exact(2).map(shown).collect()
 }
 
 /// Adds a key and a forwarded port for SSH.

@@ -4,16 +4,19 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::kernel;
-use crate::run::{Result, cargo, succeeds};
+use crate::run::{Result, cargo, succeeds, target};
+use crate::tally::Tally;
+use crate::test::build_image;
 
 /// Name, purpose.
-const CAMPAIGNS: [(&str, &str); 4] = [
+const CAMPAIGNS: [(&str, &str); 5] = [
     ("fuzz", "every reader of outside bytes gets broken input for a while; none may panic, hang or take much memory"),
     (
         "kernel",
         "the distribution with a kernel from source, built in two folders; the bytes must be the same, and pass the boot tests",
     ),
     ("kill", "builds are ended at random moments; cache and output must stay sound"),
+    ("matrix", "BIOS, UEFI and Secure Boot from CD on IDE and AHCI, USB stick and disk, each to a container"),
     (
         "power-cut",
         "kill the machine at random moments while containers write; data disk and images must survive (not \
@@ -33,6 +36,7 @@ pub(crate) enum Campaign {
     Fuzz { minutes: u64 },
     Kernel,
     Kill { rounds: u64 },
+    Matrix,
 }
 
 impl Campaign {
@@ -45,6 +49,7 @@ impl Campaign {
             ["fuzz", "--minutes", minutes] => number(minutes).map(|minutes| Self::Fuzz { minutes }).ok_or_else(wrong),
             ["kernel"] => Ok(Self::Kernel),
             ["kill"] => Ok(Self::Kill { rounds: 30 }),
+            ["matrix"] => Ok(Self::Matrix),
             ["kill", "--rounds", rounds] => number(rounds).map(|rounds| Self::Kill { rounds }).ok_or_else(wrong),
             _ => Err(wrong()),
         }
@@ -61,6 +66,7 @@ pub(crate) fn soak(campaign: Campaign) -> Result<bool> {
         Campaign::Fuzz { minutes } => fuzz(minutes),
         Campaign::Kernel => kernel::twice(),
         Campaign::Kill { rounds } => kill(rounds),
+        Campaign::Matrix => matrix(),
     }
 }
 
@@ -87,6 +93,22 @@ fn kill(rounds: u64) -> Result<bool> {
     succeeds(command.env("MKDISTRO_KILL_ROUNDS", rounds.to_string()))
 }
 
+fn matrix() -> Result<bool> {
+    let mut tally = Tally::default();
+    let Some(iso) = build_image(&mut tally, &target().join("qemu-tests"))? else { return Ok(false) };
+    let mut command = cargo(&[
+        "test",
+        "--package",
+        "qemu-tests",
+        "--no-fail-fast",
+        "--",
+        "matrix::",
+        "--nocapture",
+        "--test-threads=2",
+    ]);
+    succeeds(command.env("MKDISTRO_TEST_ISO", iso).env("MKDISTRO_MATRIX", "all"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Campaign;
@@ -97,6 +119,7 @@ mod tests {
         assert_eq!(Campaign::parse(&["fuzz"]), Ok(Campaign::Fuzz { minutes: 10 }));
         assert_eq!(Campaign::parse(&["fuzz", "--minutes", "3"]), Ok(Campaign::Fuzz { minutes: 3 }));
         assert_eq!(Campaign::parse(&["kill", "--rounds", "30"]), Ok(Campaign::Kill { rounds: 30 }));
+        assert_eq!(Campaign::parse(&["matrix"]), Ok(Campaign::Matrix));
         for wrong in [&["fuzz", "--minutes"][..], &["kill", "--rounds", "0"], &["kill", "x"], &["fun"]] {
             assert!(Campaign::parse(wrong).is_err(), "{wrong:?}");
         }

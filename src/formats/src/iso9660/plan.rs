@@ -142,8 +142,9 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Plan> {
     Ok(plan)
 }
 
-/// A place for each file: boot images for UEFI behind all others, so that a partition can hold each; those inside of
-/// another one where that has them.
+/// A place for each file: small ones first, so that with a medium that was written in part boot loaders and kernel are there
+/// to say what is wrong; boot images for UEFI behind all others, so that a partition can hold each; those inside of another
+/// one where that has them.
 fn place_files(
     cursor: &mut Cursor,
     files: &[(Vec<u8>, Bytes)],
@@ -156,7 +157,9 @@ fn place_files(
         entries.any(|(entry, &file)| file == index && entry.platform == Platform::Uefi)
     };
     let inside = |path: &[u8]| options.inside.iter().find(|inside| inside.path == path);
-    for (index, (path, content)) in files.iter().enumerate() {
+    let mut by_size: Vec<_> = files.iter().enumerate().collect();
+    by_size.sort_by_key(|(_, (_, content))| content.len());
+    for (index, (path, content)) in by_size {
         if !is_esp(index) && inside(path).is_none() {
             lbas[index] = cursor.reserve(content.len())?;
         }

@@ -187,7 +187,11 @@ impl<'a> Arguments<'a> {
             Bus::UsbOhci => on("pci-ohci", "ohci", "usb-storage", &id),
             Bus::Scsi => on(&self.virtio("scsi"), "scsi", "scsi-hd", &id),
             Bus::Lsi53c895a => on("lsi53c895a", "lsi", "scsi-hd", &id),
-            Bus::Mptsas => on("mptsas1068", "mptsas", "scsi-hd", &id),
+            Bus::Mptsas => {
+                let (controller, device) = on("mptsas1068", "mptsas", "scsi-hd", &id);
+                // Linux passes over SAS devices without an address.
+                (controller, format!("{device},wwn={:#x}", 0x5000_0000_0000_0000_u64 + self.disks as u64))
+            }
             Bus::Megasas => on("megasas", "megasas", "scsi-hd", &id),
             Bus::Pvscsi => on("pvscsi", "pvscsi", "scsi-hd", &id),
             // One slot per card; a new slot's bus is the one that is free.
@@ -230,6 +234,11 @@ impl<'a> Arguments<'a> {
             NetworkModel::E1000 => "e1000",
             NetworkModel::Pcnet => "pcnet",
             NetworkModel::E1000e => "e1000e",
+            // Its virtual functions need room behind it on its bus.
+            NetworkModel::Igb if self.machine.kind == MachineType::Q35 => {
+                self.controller("pcie-root-port,id=igb,chassis=1");
+                "igb,bus=igb"
+            }
             NetworkModel::Igb => "igb",
             NetworkModel::Rtl8139 => "rtl8139",
             NetworkModel::Vmxnet3 => "vmxnet3",

@@ -160,7 +160,7 @@ fn disks_on_further_controllers() {
         (Bus::UsbUhci, "piix3-usb-uhci,id=uhci", "usb-storage,drive=disk0,bus=uhci.0"),
         (Bus::UsbOhci, "pci-ohci,id=ohci", "usb-storage,drive=disk0,bus=ohci.0"),
         (Bus::Lsi53c895a, "lsi53c895a,id=lsi", "scsi-hd,drive=disk0,bus=lsi.0"),
-        (Bus::Mptsas, "mptsas1068,id=mptsas", "scsi-hd,drive=disk0,bus=mptsas.0"),
+        (Bus::Mptsas, "mptsas1068,id=mptsas", "scsi-hd,drive=disk0,bus=mptsas.0,wwn=0x5000000000000001"),
         (Bus::Megasas, "megasas,id=megasas", "scsi-hd,drive=disk0,bus=megasas.0"),
         (Bus::Pvscsi, "pvscsi,id=pvscsi", "scsi-hd,drive=disk0,bus=pvscsi.0"),
         (Bus::Sd, "sdhci-pci", "sd-card,drive=disk0"),
@@ -230,4 +230,7 @@ fn further_devices() {
          -device qemu-xhci,id=xhci -device usb-kbd,bus=xhci.0 -device igb -device vmxnet3 -device ne2k_pci \
          -device usb-net,bus=xhci.0 -serial mon:stdio"
     );
+    machine.kind = MachineType::Q35;
+    machine.devices = vec![Device::Nic(NetworkModel::Igb)];
+    assert!(line(&machine).contains(" -device pcie-root-port,id=igb,chassis=1 -device igb,bus=igb "));
 }

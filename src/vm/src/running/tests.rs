@@ -101,3 +101,9 @@ fn qemu_refuses_the_machine() {
     assert!(error.contains("QEMU: exit status 1") && error.contains("/no/such.iso"), "{error}");
     assert!(error.contains("No such file"), "{error}");
 }
+
+#[test]
+fn the_screen_s_memory_as_text() {
+    let memory: Vec<u8> = "init: a\u{fe}b ~\0".bytes().flat_map(|character| [character, 0x07]).collect();
+    assert_eq!(screen_characters(&memory), "init: a  b ~ ");
+}
