@@ -242,11 +242,6 @@ impl<'a> Arguments<'a> {
             NetworkModel::Igb => "igb",
             NetworkModel::Rtl8139 => "rtl8139",
             NetworkModel::Vmxnet3 => "vmxnet3",
-            NetworkModel::Ne2k => "ne2k_pci",
-            NetworkModel::Usb => {
-                self.controller("qemu-xhci,id=xhci");
-                "usb-net,bus=xhci.0"
-            }
         }
         .to_owned()
     }

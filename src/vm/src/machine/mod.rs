@@ -195,10 +195,6 @@ pub enum NetworkModel {
     Rtl8139,
     /// VMware's paravirtual card.
     Vmxnet3,
-    /// NE2000 on PCI.
-    Ne2k,
-    /// USB (CDC Ethernet, RNDIS) on xHCI.
-    Usb,
 }
 
 /// A device besides disks and the card of the network.

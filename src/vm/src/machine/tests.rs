@@ -219,16 +219,13 @@ fn further_devices() {
         Device::UsbKeyboard,
         Device::Nic(NetworkModel::Igb),
         Device::Nic(NetworkModel::Vmxnet3),
-        Device::Nic(NetworkModel::Ne2k),
-        Device::Nic(NetworkModel::Usb),
     ];
     assert_eq!(
         line(&machine).split_once("-nic none ").unwrap().1,
         "-device virtio-rng-pci -device virtio-balloon-pci -device vhost-vsock-pci,guest-cid=3 -device i6300esb \
          -fsdev local,id=share0,security_model=none,readonly=on,path=/a,,b -device virtio-9p-pci,fsdev=share0,mount_tag=t \
          -fsdev local,id=share1,security_model=none,readonly=on,path=/c -device virtio-9p-pci,fsdev=share1,mount_tag=u \
-         -device qemu-xhci,id=xhci -device usb-kbd,bus=xhci.0 -device igb -device vmxnet3 -device ne2k_pci \
-         -device usb-net,bus=xhci.0 -serial mon:stdio"
+         -device qemu-xhci,id=xhci -device usb-kbd,bus=xhci.0 -device igb -device vmxnet3 -serial mon:stdio"
     );
     machine.kind = MachineType::Q35;
     machine.devices = vec![Device::Nic(NetworkModel::Igb)];
