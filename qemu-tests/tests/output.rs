@@ -89,7 +89,7 @@ fn unpack_initramfs(bytes: &[u8], folder: &Path) -> Result<()> {
             std::fs::write(segment.path(), &rest[..length])?;
             length
         } else {
-            ensure!(rest.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "byte {at}: neither a cpio archive nor zstd");
+            ensure!(rest.starts_with(ZSTD), "byte {at}: neither a cpio archive nor zstd");
             let length = next_archive(rest);
             let end = rest[..length].iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             std::fs::write(segment.path(), &rest[..end])?;
@@ -107,9 +107,13 @@ fn unpack_initramfs(bytes: &[u8], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where the next plain archive begins behind a compressed one, or the end.
+/// What a zstd frame begins with (RFC 8878, 3.1.1).
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// Where the next archive begins behind a compressed one, or the end.
 fn next_archive(bytes: &[u8]) -> usize {
-    let header = |&at: &usize| bytes[at..].starts_with(b"070701") && archive_length(&bytes[at..]).is_some();
+    let is_plain = |rest: &[u8]| rest.starts_with(b"070701") && archive_length(rest).is_some();
+    let header = |&at: &usize| bytes[at..].starts_with(ZSTD) || is_plain(&bytes[at..]);
     (4..bytes.len()).step_by(4).find(header).unwrap_or(bytes.len())
 }
 

@@ -54,7 +54,7 @@ fn every_file_leads_to_a_package_with_version_licence_and_purl() {
         let origin = origins.get(&text(&file["SPDXID"])).unwrap_or_else(|| panic!("{file} has no origin"));
         assert!(packages.contains_key(&origin[0]), "{file}");
     }
-    assert!(origins["SPDXRef-deb-podman"].iter().any(|source| source.starts_with("SPDXRef-source-libpod-")));
+    assert!(origins["SPDXRef-deb-podman"].iter().any(|source| source.starts_with("SPDXRef-source-podman-")));
     let libraries = linked.iter().filter(|(program, _)| program == "SPDXRef-root-usr-bin-podman").count();
     assert!(libraries > 3, "podman pulled in {libraries} libraries");
 }
