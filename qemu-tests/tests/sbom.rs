@@ -55,8 +55,10 @@ fn every_file_leads_to_a_package_with_version_licence_and_purl() {
         assert!(packages.contains_key(&origin[0]), "{file}");
     }
     assert!(origins["SPDXRef-deb-podman"].iter().any(|source| source.starts_with("SPDXRef-source-podman-")));
-    let libraries = linked.iter().filter(|(program, _)| program == "SPDXRef-root-usr-bin-podman").count();
-    assert!(libraries > 3, "podman pulled in {libraries} libraries");
+    // A library hangs on what asked for it first: one that conmon has brought in is not podman's.
+    let mut of_podman = linked.iter().filter(|(program, _)| program == "SPDXRef-root-usr-bin-podman");
+    assert!(of_podman.any(|(_, library)| library.contains("libgpgme.so")), "{linked:?}");
+    assert!(linked.len() > 30, "{linked:?}");
 }
 
 #[test]
