@@ -99,6 +99,16 @@ impl Headers {
     }
 }
 
+/// Whether it is a PE32+ file with a section of this name.
+pub fn has_section(bytes: &[u8], name: &str) -> bool {
+    let file = View::new(bytes);
+    let Ok(headers) = Headers::read(file) else { return false };
+    let mut field = [0; 8];
+    let Some(start) = field.get_mut(..name.len()) else { return false };
+    start.copy_from_slice(name.as_bytes());
+    (0..headers.sections).any(|index| file.expect(headers.section(index), &field, "a section's name").is_ok())
+}
+
 /// The sections of a file.
 ///
 /// # Errors

@@ -123,10 +123,10 @@ impl Subject {
     /// # Errors
     /// It is damaged.
     pub fn signer(&self) -> Result<Option<Signer>> {
-        if self.format != Format::Uki {
-            return Ok(None);
-        }
-        Ok(pe::signed_data(&self.bytes)?.map(|data| Signer::Kept(data.to_vec())))
+        // In an ISO it is the program that firmware starts.
+        let Some(parts) = Parts::of(&self.bytes)? else { return Ok(None) };
+        let Some(uki) = parts.get("uki") else { return Ok(None) };
+        Ok(pe::signed_data(&uki.bytes)?.map(|data| Signer::Kept(data.to_vec())))
     }
 }
 

@@ -24,6 +24,8 @@ const PACKAGES: [&str; 23] = [
     "gdisk",
     "dosfstools",
     "mtools",
+    "openssl",
+    "osslsigncode",
     "openssh-client",
     "docker-registry",
     "socat",

@@ -62,6 +62,8 @@ fn sections_are_appended_and_read_back() {
     );
     assert_eq!((&found[1].content[..], &found[2].content[..]), (&b"sbat1"[..], &b"quiet"[..]));
     assert_eq!(file.len(), 0x2000);
+    assert!(has_section(&file, ".linux") && has_section(&file, ".cmdline"));
+    assert!(!has_section(&file, ".linu") && !has_section(&file, ".cmdlines") && !has_section(&file[..0x100], ".linux"));
     let field = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
     assert_eq!((field(0x84 + 8), field(0x98 + 8), field(0x98 + 56)), (0, 0x200 + 2048 + 4096, 0x6000));
     let addresses: Vec<u32> = (0..5).map(|index| field(0x98 + 240 + 40 * index + 12)).collect();

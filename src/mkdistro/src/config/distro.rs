@@ -229,9 +229,24 @@ pub struct Boot {
     pub timeout: u32,
     /// Kernel command line.
     pub command_line: String,
+    /// What starts the kernel by UEFI.
+    pub uefi: Uefi,
     /// The project's own key for firmware that has its certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
+}
+
+/// What starts the kernel by UEFI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Uefi {
+    /// shim and GRUB as Debian has signed them: with Secure Boot too.
+    #[default]
+    Shim,
+    /// systemd-boot: smaller, without Secure Boot.
+    SystemdBoot,
+    /// One program with kernel and initramfs, which the project's own key may sign.
+    Uki,
 }
 
 /// `[boot.signing]`: files, relative to the project.
@@ -246,7 +261,12 @@ pub struct Signing {
 
 impl Default for Boot {
     fn default() -> Self {
-        Self { timeout: 1, command_line: "console=tty1 console=ttyS0,115200 loglevel=4".into(), signing: None }
+        Self {
+            timeout: 1,
+            command_line: "console=tty1 console=ttyS0,115200 loglevel=4".into(),
+            uefi: Uefi::default(),
+            signing: None,
+        }
     }
 }
 

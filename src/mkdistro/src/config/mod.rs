@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 use crate::builtin;
 
 pub use distro::{
-    Allow, Boot, Console, Data, Distro, Identity, Kernel, KernelSource, Lint, Output, Root, Signing, Sources, User,
+    Allow, Boot, Console, Data, Distro, Identity, Kernel, KernelSource, Lint, Output, Root, Signing, Sources, Uefi,
+    User,
 };
 pub use load::{
     Draft, check, check_with, load, load_draft, other_fragments, parse_distro, parse_fragment, parse_recipe,

@@ -94,6 +94,12 @@ pub(super) const KERNEL_SOURCE: Rule = Rule::hinted(
     |v| matches!(v, "package" | "source"),
     |v| did_you_mean(v, ["package", "source"]),
 );
+/// What starts the kernel by UEFI.
+pub(super) const UEFI: Rule = Rule::hinted(
+    "\"shim\", \"systemd-boot\" or \"uki\"",
+    |v| matches!(v, "shim" | "systemd-boot" | "uki"),
+    |v| if v == "grub" { suggest("shim") } else { did_you_mean(v, ["shim", "systemd-boot", "uki"]) },
+);
 /// A kernel module.
 pub(super) const MODULE: Rule = Rule::hinted(
     "a module's name: letters, digits, \"_\" and \"-\"",

@@ -103,6 +103,7 @@ static DATA: &[Key] = &[optional("label", Kind::Text(&rules::LABEL))];
 static BOOT: &[Key] = &[
     optional("timeout", Kind::Integer(0, 600)),
     optional("command-line", Kind::Text(&rules::COMMAND_LINE)),
+    optional("uefi", Kind::Text(&rules::UEFI)),
     optional("signing", Kind::Table(SIGNING)),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::io::{BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -120,7 +120,8 @@ pub fn write_boot_files(
     mtime: u32,
     progress: &dyn Progress,
 ) -> Result<Vec<Written>> {
-    let composed = Composed::make(checked, root, &folder.join("initrd.img"), mtime, progress)?;
+    let beside = folder.join("initrd.img");
+    let composed = Composed::make(checked, root, &beside, mtime, progress)?;
     let task = progress.start("writing kernel and initramfs", 0);
     let files = composed.boot_files(folder)?.into_iter().map(Finished::publish).collect::<Result<Vec<_>>>()?;
     task.finish(&megabytes(files.iter().map(|file| file.size_bytes).sum()));
@@ -137,6 +138,8 @@ pub(super) struct Composed<'a> {
     pub(super) mtime: u32,
     /// What signs the programs that firmware starts.
     pub(super) signer: Option<&'a Signer>,
+    /// An output, beside which there is room for temporary files.
+    beside: &'a Path,
     squashfs_bytes: u64,
     boot_disk: OnceCell<BootDisk>,
 }
@@ -146,7 +149,7 @@ impl<'a> Composed<'a> {
     fn make(
         checked: &'a Checked,
         root: &'a RootTree,
-        beside: &Path,
+        beside: &'a Path,
         mtime: u32,
         progress: &dyn Progress,
     ) -> Result<Self> {
@@ -154,7 +157,7 @@ impl<'a> Composed<'a> {
         let squashfs_bytes = squashfs.len() as u64;
         let initramfs = write_initramfs(checked, root, squashfs, beside, mtime)?;
         let boot_disk = OnceCell::new();
-        Ok(Self { checked, root, initramfs, mtime, signer: None, squashfs_bytes, boot_disk })
+        Ok(Self { checked, root, initramfs, mtime, signer: None, beside, squashfs_bytes, boot_disk })
     }
 
     /// The kernel.
@@ -162,12 +165,21 @@ impl<'a> Composed<'a> {
         &self.root.kernel.vmlinuz
     }
 
+    /// What `write` writes, in an unnamed file.
+    pub(super) fn unnamed(&self, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<Bytes> {
+        let file = output::unnamed(self.beside)?;
+        let mut out = BufWriter::with_capacity(1 << 20, &file);
+        write(&mut out).and_then(|()| Ok(out.flush()?)).map_err(|error| output::explain(error, self.beside))?;
+        drop(out);
+        output::mapped(&file)
+    }
+
     /// The disk that all formats of disks are written from; made once, in an unnamed file beside an output.
-    pub(super) fn boot_disk(&self, beside: &Path) -> Result<&BootDisk> {
+    pub(super) fn boot_disk(&self) -> Result<&BootDisk> {
         match self.boot_disk.get() {
             Some(disk) => Ok(disk),
             None => {
-                let disk = BootDisk::make(self, beside)?;
+                let disk = BootDisk::make(self)?;
                 Ok(self.boot_disk.get_or_init(|| disk))
             }
         }

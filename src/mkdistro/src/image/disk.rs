@@ -17,7 +17,7 @@ use formats::gpt::{self, BLOCK_BYTES, Guid, Partition, TABLE_BLOCKS, Table};
 
 use super::compose::{Composed, Finished};
 use super::format::Writer;
-use super::{iso, output};
+use super::iso;
 use crate::problem::{Class, Problem};
 
 /// The least that is worth being a data partition.
@@ -51,16 +51,12 @@ pub(super) struct BootDisk {
 }
 
 impl BootDisk {
-    /// From the project's ISO, which is written to an unnamed file beside `path`.
-    pub(super) fn make(composed: &Composed<'_>, path: &Path) -> Result<Self> {
+    /// From the project's ISO, which is written to an unnamed file.
+    pub(super) fn make(composed: &Composed<'_>) -> Result<Self> {
         let plan = iso::plan(composed)?;
-        let file = output::unnamed(path)?;
-        let mut out = BufWriter::with_capacity(1 << 20, &file);
-        plan.write(&mut out)?;
-        out.flush()?;
-        drop(out);
+        let image = composed.unnamed(|out| plan.write(out))?;
         let distro = &composed.checked.distro;
-        Self::lay_out(&output::mapped(&file)?, distro.output.disk_size.bytes(), &distro.data.label)
+        Self::lay_out(&image, distro.output.disk_size.bytes(), &distro.data.label)
     }
 
     /// The boot image, and behind it the data partition with this name.
@@ -113,29 +109,29 @@ fn one(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> 
 }
 
 fn write_raw(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
-    let boot = composed.boot_disk(path)?;
+    let boot = composed.boot_disk()?;
     one(path, |out| raw::write(&boot.disk, out))
 }
 
 fn write_qcow2(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
-    let boot = composed.boot_disk(path)?;
+    let boot = composed.boot_disk()?;
     one(path, |out| qcow2::write(&boot.disk, out))
 }
 
 fn write_vmdk(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
-    let boot = composed.boot_disk(path)?;
+    let boot = composed.boot_disk()?;
     // Not the output's name, so that the content does not depend on it.
     let name = format!("{}.vmdk", composed.checked.distro.distro.name);
     one(path, |out| vmdk::write(&boot.disk, &vmdk::Options { name: &name, id: boot.id }, out))
 }
 
 fn write_vhd(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
-    let boot = composed.boot_disk(path)?;
+    let boot = composed.boot_disk()?;
     one(path, |out| vhd::write(&boot.disk, boot.id, out))
 }
 
 fn write_ova(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
-    let boot = composed.boot_disk(path)?;
+    let boot = composed.boot_disk()?;
     let identity = &composed.checked.distro.distro;
     let appliance = ova::Appliance {
         name: &identity.name,
@@ -143,13 +139,8 @@ fn write_ova(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
         memory_mib: OVA_MEMORY_MIB,
         disk_bytes: boot.disk.size_bytes(),
     };
-    let vmdk = output::unnamed(path)?;
-    let mut out = BufWriter::with_capacity(1 << 20, &vmdk);
     let options = vmdk::Options { name: &ova::vmdk_name(&appliance), id: boot.id };
-    vmdk::write(&boot.disk, &options, &mut out).map_err(|error| output::explain(error, path))?;
-    out.flush().map_err(|error| output::explain(error.into(), path))?;
-    drop(out);
-    let vmdk = output::mapped(&vmdk)?;
+    let vmdk = composed.unnamed(|out| vmdk::write(&boot.disk, &options, out))?;
     one(path, |out| ova::write(&appliance, &vmdk, composed.mtime, out))
 }
 

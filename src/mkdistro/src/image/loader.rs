@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 
-use super::{grub, isolinux, pxe, uki};
+use super::{grub, isolinux, pxe, systemd_boot, uki};
 use crate::root::Packages;
 
 /// Packages that the boot loaders come from; part of every lock.
@@ -19,7 +19,11 @@ pub const BOOT_PACKAGES: &[&str] = &[
 
 /// The files of them that are used, as absolute paths.
 pub fn boot_files() -> impl Iterator<Item = &'static str> {
-    isolinux::FILES.into_iter().chain(grub::FILES.map(|(path, _)| path)).chain([pxe::LOADER, uki::STUB])
+    isolinux::FILES.into_iter().chain(grub::FILES.map(|(path, _)| path)).chain([
+        pxe::LOADER,
+        systemd_boot::PROGRAM,
+        uki::STUB,
+    ])
 }
 
 /// Content of one of [`boot_files`], and the package that has it.

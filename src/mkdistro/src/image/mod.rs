@@ -2,6 +2,7 @@
 
 mod compose;
 mod disk;
+mod esp;
 mod format;
 mod grub;
 mod initramfs;
@@ -12,6 +13,7 @@ mod loader;
 mod menu;
 mod output;
 mod pxe;
+mod systemd_boot;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uki;

@@ -11,7 +11,7 @@ use formats::iso9660;
 use formats::tree::Kind;
 
 use super::*;
-use crate::config::Checked;
+use crate::config::{Checked, Uefi};
 use crate::problem::exit_code;
 use crate::progress::Silent;
 use crate::root::testing::{whole_fetched, whole_project};
@@ -225,6 +225,42 @@ fn a_unified_kernel_image_has_all_in_sections() {
     let signed = uki("signed.efi", Some(&signer));
     assert!(signed.bytes != plain.bytes);
     assert!(uki("again.efi", signed.signer().unwrap().as_ref()).bytes == signed.bytes);
+}
+
+#[test]
+fn kernel_and_initramfs_are_stored_once_whatever_starts_them() {
+    let (dir, mut checked, root) = assembled();
+    for (uefi, inside) in [(Uefi::Shim, false), (Uefi::SystemdBoot, true), (Uefi::Uki, true)] {
+        checked.distro.boot.uefi = uefi;
+        let path = dir.path().join(format!("out/{uefi:?}.iso"));
+        write_iso(&checked, &root, &path, MTIME).unwrap();
+        let bytes = Bytes::from(std::fs::read(&path).unwrap());
+        let iso = iso9660::read(&bytes).unwrap();
+        let file = |path: &str| {
+            let entry = iso.entry(path.as_bytes()).unwrap_or_else(|| panic!("{uefi:?}: no {path}"));
+            let Kind::File(content) = &entry.kind else { panic!("{path}") };
+            (entry.lba.byte_offset() as usize, content.clone())
+        };
+        let (esp_at, esp) = file("boot/esp.img");
+        let initramfs = file("boot/initrd.img");
+        assert!(cpio::is_initramfs(&initramfs.1));
+        let kernel = file("boot/vmlinuz");
+        assert_eq!(kernel.1, root.kernel.vmlinuz);
+        for (at, content) in [&kernel, &initramfs] {
+            assert_eq!((esp_at..esp_at + esp.len()).contains(at), inside, "{uefi:?}");
+            assert_eq!(bytes[*at..at + content.len()], content[..]);
+        }
+        let image = dir.path().join("esp.img");
+        std::fs::write(&image, &esp).unwrap();
+        foreign("/usr/sbin/fsck.fat", &["-n", image.to_str().unwrap()], None);
+        let program = file("EFI/BOOT/BOOTX64.EFI").1;
+        let copied = dir.path().join("program.efi");
+        let arguments = ["-n", "-i", image.to_str().unwrap(), "::EFI/BOOT/BOOTX64.EFI", copied.to_str().unwrap()];
+        foreign("mcopy", &arguments, None);
+        assert!(std::fs::read(&copied).unwrap() == program);
+        let parts = crate::inspect::Parts::of(&bytes).unwrap().unwrap();
+        assert_eq!(parts.get("uki").map(|part| &part.bytes), (uefi == Uefi::Uki).then_some(&program), "{uefi:?}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub enum Format {
     Deb,
     /// A Linux kernel for x86.
     Kernel,
-    /// An EFI program, such as a unified kernel image.
+    /// A unified kernel image: an EFI program with kernel and initramfs.
     Uki,
     /// A program, library or kernel module.
     Elf,
@@ -43,7 +43,7 @@ const READERS: [Reader; 8] = [
     Reader { format: Format::Squashfs, is: |bytes| at(bytes, 0, b"hsqs"), read: container::squashfs },
     Reader { format: Format::Deb, is: |bytes| at(bytes, 0, b"!<arch>\ndebian-binary"), read: container::deb },
     Reader { format: Format::Kernel, is: bzimage::is_kernel, read: kernel::read },
-    Reader { format: Format::Uki, is: uki::is_program, read: uki::read },
+    Reader { format: Format::Uki, is: uki::is_uki, read: uki::read },
     Reader { format: Format::Elf, is: |bytes| at(bytes, 0, b"\x7fELF"), read: elf::read },
     Reader { format: Format::Initramfs, is: cpio::is_initramfs, read: container::initramfs },
     Reader { format: Format::Lock, is: lock::is_lock, read: lock::read },
@@ -62,7 +62,7 @@ impl Format {
             Self::Squashfs => "SquashFS",
             Self::Deb => "Debian package",
             Self::Kernel => "Linux kernel",
-            Self::Uki => "EFI program",
+            Self::Uki => "unified kernel image",
             Self::Elf => "ELF file",
             Self::Lock => "lock",
         }

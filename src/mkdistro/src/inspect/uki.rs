@@ -1,4 +1,4 @@
-//! An EFI program; a unified kernel image (UAPI.5) is one whose sections are kernel, initramfs and command line.
+//! A unified kernel image (UAPI.5): an EFI program whose sections are kernel, initramfs and command line.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -7,8 +7,8 @@ use formats::pe;
 use super::layer::{Content, Entry};
 use super::{Format, Layer};
 
-pub(super) fn is_program(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"MZ") && pe::signatures(bytes).is_ok()
+pub(super) fn is_uki(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"MZ") && pe::has_section(bytes, ".linux")
 }
 
 /// A section's path is its name.

@@ -132,12 +132,15 @@ impl Layers {
     fn parts(&self, total: u64) -> Vec<Part> {
         let root = self.root.as_ref().map_or(0, |root| root.len() as u64);
         let initramfs = self.initramfs_bytes.saturating_sub(root);
-        let rest = total.saturating_sub(root + initramfs + self.kernel_bytes + self.loader_bytes);
+        // An ESP may hold kernel and initramfs, or not.
+        let inside = self.initramfs_bytes + self.kernel_bytes;
+        let loader = if self.loader_bytes > inside { self.loader_bytes - inside } else { self.loader_bytes };
+        let rest = total.saturating_sub(root + initramfs + self.kernel_bytes + loader);
         let parts = [
             ("root (SquashFS)", root),
             ("kernel", self.kernel_bytes),
             ("rest of the initramfs", initramfs),
-            ("boot loaders", self.loader_bytes),
+            ("boot loaders", loader),
             ("rest of the ISO", rest),
         ];
         let mut parts: Vec<Part> = parts

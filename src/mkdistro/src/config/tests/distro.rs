@@ -256,7 +256,7 @@ fn unknown_and_missing_keys() {
             "[boot.x]\nrecipes",
             &[
                 "distro.toml:1: root: missing, expected a table",
-                "distro.toml:19: boot.x: unknown key\n  hint: valid here: timeout, command-line, signing",
+                "distro.toml:19: boot.x: unknown key\n  hint: valid here: timeout, command-line, uefi, signing",
             ],
         ),
         (
