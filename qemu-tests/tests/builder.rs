@@ -44,7 +44,7 @@ impl Project {
         self.folder.path().join(name)
     }
 
-    fn replace(&self, name: &str, old: &str, new: &str) {
+    pub(crate) fn replace(&self, name: &str, old: &str, new: &str) {
         let text = fs::read_to_string(self.path(name)).unwrap();
         assert!(text.contains(old), "{name} has no {old:?}");
         fs::write(self.path(name), text.replacen(old, new, 1)).unwrap();

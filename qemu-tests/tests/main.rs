@@ -6,6 +6,7 @@ mod broken_media;
 mod builder;
 mod containers;
 mod data_disk;
+mod direct_boot;
 mod disk_image;
 mod foreign_disks;
 mod hardware;
