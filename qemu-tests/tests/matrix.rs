@@ -123,10 +123,11 @@ fn boots(start: Start, medium: Medium, memory_mib: u32) -> Result<()> {
     run_container(&guest)
 }
 
-/// The drivers of a block device and of all it hangs on.
+/// The drivers of a block device and of all it hangs on. It may come after READY: a PIIX3 on q35 needs ten seconds for its CD.
 fn drivers_of(guest: &Guest, device: &str) -> Result<Vec<String>> {
     let script = format!(
-        "path=$(readlink -f /sys/block/{device}); while [ \"$path\" != /sys ]; do \
+        "for n in 1 2 3 4 5 6 7 8 9; do [ ! -e /sys/block/{device} ] || break; sleep 5; done; \
+         path=$(readlink -f /sys/block/{device}); while [ \"$path\" != /sys ]; do \
          [ ! -e $path/driver ] || basename $(readlink $path/driver); path=${{path%/*}}; done"
     );
     Ok(guest.ok(&script)?.lines().map(str::to_owned).collect())
