@@ -10,18 +10,27 @@ pub const RESCUE: &str = "distro.rescue";
 pub const VERBOSE: &str = "distro.verbose";
 /// `distro.hostname=NAME`.
 pub const HOSTNAME: &str = "distro.hostname";
+/// `distro.watchdog=SECONDS` or `distro.watchdog=off`.
+pub const WATCHDOG: &str = "distro.watchdog";
+/// `distro.syslog=udp://HOST[:PORT]` or `tcp://…`: where messages are sent; `none` overrides distro.toml.
+pub const SYSLOG: &str = "distro.syslog";
+/// `distro.share=TAG:PATH[:ro]`, any number of times: a folder of the host, by virtiofs or 9p.
+pub const SHARE: &str = "distro.share";
 
 /// The value of `key` in a kernel command line: the last one wins; a key without `=` has the empty value.
 ///
 /// Quoting is the kernel's: double quotes around a value keep spaces (kernel
 /// `Documentation/admin-guide/kernel-parameters.rst`).
 pub fn value<'a>(command_line: &'a str, key: &str) -> Option<&'a str> {
-    words(command_line)
-        .filter_map(|word| match word.split_once('=') {
-            Some((name, value)) => (name == key).then(|| value.trim_matches('"')),
-            None => (word == key).then_some(""),
-        })
-        .last()
+    values(command_line, key).last()
+}
+
+/// All values of a key that may stand there more than once.
+pub fn values<'a>(command_line: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
+    words(command_line).filter_map(move |word| match word.split_once('=') {
+        Some((name, value)) => (name == key).then(|| value.trim_matches('"')),
+        None => (word == key).then_some(""),
+    })
 }
 
 fn words(command_line: &str) -> impl Iterator<Item = &str> {
@@ -48,5 +57,6 @@ mod tests {
         assert_eq!(value(line, super::HOSTNAME), Some("my box"));
         assert_eq!(value(line, super::VERBOSE), None);
         assert_eq!(value("", "quiet"), None);
+        assert_eq!(super::values(line, super::DATA).collect::<Vec<_>>(), ["none", "other"]);
     }
 }

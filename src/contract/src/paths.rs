@@ -24,8 +24,24 @@ pub const RUN_DIR: &str = "/run/distro";
 pub const READY: &str = "/run/distro/ready";
 /// One file per service, its content is a [`crate::service::Status`].
 pub const SERVICE_STATE_DIR: &str = "/run/distro/services";
-/// One log file per service.
+/// Where PID 1 takes requests, see [`crate::control`].
+pub const CONTROL: &str = "/run/distro/control";
+/// One socket for each service that says itself when it is ready.
+pub const NOTIFY_DIR: &str = "/run/distro/notify";
+/// One file per service: what it writes, until [`LOG_SERVICE`] has taken it over into [`LOG_RING`].
 pub const SERVICE_LOG_DIR: &str = "/run/distro/log";
+/// Segments of the ring of all messages: kernel, PID 1, services.
+pub const LOG_RING: &str = "/run/distro/log/.ring";
+/// Name of the service that fills the ring. It stops last, so that it hears the end of the others.
+pub const LOG_SERVICE: &str = "log";
+/// The ring's copy on the data disk.
+pub const DATA_LOG: &str = "/var/lib/boot2podman/log";
+/// Warnings that the user must see, one a line, of this boot.
+pub const WARNINGS: &str = "/run/distro/warnings";
+/// Fingerprints of the SSH host keys: `TYPE SHA256:…` lines.
+pub const HOST_KEY_FINGERPRINTS: &str = "/run/distro/host-keys";
+/// Settings that provisioning gives at run time: lines of [`crate::settings`], each weighs more than the image's.
+pub const PROVISIONED_SETTINGS: &str = "/run/distro/settings";
 /// Exists when modules for the hardware found at start and those of [`LOAD_MODULES`] are loaded. The service of PID 1
 /// that does it is [`MODULES_SERVICE`]: others may name it in `needs` and `after`.
 pub const MODULES_LOADED: &str = "/run/distro/modules-loaded";

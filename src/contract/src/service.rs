@@ -12,7 +12,10 @@
 //! restart always
 //! ```
 
+mod status;
+
 use crate::fields::{Malformed, lines, number, push};
+pub use status::{Exit, State, Status};
 
 /// When a service counts as ready, so that those after it may start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +29,8 @@ pub enum Readiness {
     Socket(String),
     /// When this path exists.
     File(String),
+    /// When it says `READY=1` on the socket of its environment's `NOTIFY_SOCKET` (sd_notify(3)).
+    Notify,
 }
 
 /// What happens when the process ends.
@@ -69,6 +74,17 @@ pub struct Listen {
     pub gid: u32,
 }
 
+/// What a service may take at most; `None`: no limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Open files of each of its processes (`RLIMIT_NOFILE`).
+    pub nofile: Option<u64>,
+    /// Memory of all its processes together, in MiB (`memory.max` of its cgroup).
+    pub memory_mib: Option<u64>,
+    /// Processes and threads (`pids.max` of its cgroup).
+    pub pids: Option<u64>,
+}
+
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -93,6 +109,8 @@ pub struct Service {
     pub listen: Option<Listen>,
     /// What happens when its process ends.
     pub restart: Restart,
+    /// What it may take.
+    pub limits: Limits,
     /// Terminal (without `/dev/`) it owns as controlling terminal; skipped if the machine has none such.
     pub tty: Option<String>,
     /// Run before the stop signal at shutdown.
@@ -119,6 +137,7 @@ impl Service {
             ready: Readiness::default(),
             listen: None,
             restart: Restart::default(),
+            limits: Limits::default(),
             tty: None,
             stop_command: Vec::new(),
             stop_signal: SIGTERM,
@@ -130,113 +149,6 @@ impl Service {
 
 /// `SIGTERM` of the kernel's `asm/signal.h`.
 pub const SIGTERM: i32 = 15;
-
-/// Where a service is in its life, as written into [`crate::paths::SERVICE_STATE_DIR`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Waits for others.
-    Waiting,
-    /// Its process runs, it is not ready yet.
-    Starting,
-    /// Ready (a one-shot: done).
-    Ready,
-    /// Ended and waits for its back-off before it starts again.
-    Backoff,
-    /// Ended for good after a failure, or could not be started.
-    Failed,
-    /// Ended for good as it should.
-    Stopped,
-}
-
-impl State {
-    /// The word in the state file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Backoff => "backoff",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    /// The state of a word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Waiting, Self::Starting, Self::Ready, Self::Backoff, Self::Failed, Self::Stopped]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-    }
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Exit status.
-    Code(i32),
-    /// Signal number that ended it.
-    Signal(i32),
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "status {code}"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
-        }
-    }
-}
-
-/// Content of a service's file in [`crate::paths::SERVICE_STATE_DIR`], as `key value` lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// `state WORD`.
-    pub state: State,
-    /// `pid NUMBER`, while its process runs.
-    pub pid: Option<i32>,
-    /// `restarts NUMBER`: how often it was started again.
-    pub restarts: u32,
-    /// `exit status NUMBER` or `exit signal NUMBER`: how its process ended last.
-    pub exit: Option<Exit>,
-}
-
-impl Status {
-    /// The text of the file.
-    pub fn encode(&self) -> String {
-        let mut out = String::new();
-        push(&mut out, "state", self.state.as_str());
-        if let Some(pid) = self.pid {
-            push(&mut out, "pid", pid);
-        }
-        push(&mut out, "restarts", self.restarts);
-        if let Some(exit) = self.exit {
-            push(&mut out, "exit", exit);
-        }
-        out
-    }
-
-    /// Reads the text of the file; keys it does not know are passed over. `None` if it names no state.
-    pub fn decode(text: &str) -> Option<Self> {
-        let mut state = None;
-        let (mut pid, mut restarts, mut exit) = (None, 0, None);
-        for (_, key, value) in lines(text) {
-            match key {
-                "state" => state = State::from_word(value),
-                "pid" => pid = value.parse().ok(),
-                "restarts" => restarts = value.parse().unwrap_or(0),
-                "exit" => {
-                    exit = match value.split_once(' ') {
-                        Some(("status", code)) => code.parse().ok().map(Exit::Code),
-                        Some(("signal", signal)) => signal.parse().ok().map(Exit::Signal),
-                        _ => None,
-                    };
-                }
-                _ => {}
-            }
-        }
-        Some(Self { state: state?, pid, restarts, exit })
-    }
-}
 
 /// The text of a table.
 pub fn encode(services: &[Service]) -> String {
@@ -261,11 +173,16 @@ pub fn encode(services: &[Service]) -> String {
             Readiness::Exit => push(&mut out, "ready", "exit"),
             Readiness::Socket(path) => push(&mut out, "ready", format_args!("socket {path}")),
             Readiness::File(path) => push(&mut out, "ready", format_args!("file {path}")),
+            Readiness::Notify => push(&mut out, "ready", "notify"),
         }
         if let Some(Listen { path, mode, gid }) = &service.listen {
             push(&mut out, "listen", format_args!("{mode:04o} {gid} {path}"));
         }
         push(&mut out, "restart", service.restart.as_str());
+        let Limits { nofile, memory_mib, pids } = service.limits;
+        for (key, limit) in [("limit-nofile", nofile), ("limit-memory-mib", memory_mib), ("limit-pids", pids)] {
+            limit.into_iter().for_each(|limit| push(&mut out, key, limit));
+        }
         if let Some(tty) = &service.tty {
             push(&mut out, "tty", tty);
         }
@@ -316,6 +233,7 @@ fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(),
             service.ready = match value.split_once(' ') {
                 None if value == "started" => Readiness::Started,
                 None if value == "exit" => Readiness::Exit,
+                None if value == "notify" => Readiness::Notify,
                 Some(("socket", path)) => Readiness::Socket(path.into()),
                 Some(("file", path)) => Readiness::File(path.into()),
                 _ => return Err(malformed(format!("unknown readiness {value:?}"))),
@@ -329,6 +247,9 @@ fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(),
             service.restart =
                 Restart::from_word(value).ok_or_else(|| malformed(format!("unknown restart policy {value:?}")))?;
         }
+        "limit-nofile" => service.limits.nofile = Some(number(line, key, value)?),
+        "limit-memory-mib" => service.limits.memory_mib = Some(number(line, key, value)?),
+        "limit-pids" => service.limits.pids = Some(number(line, key, value)?),
         "tty" => service.tty = Some(value.into()),
         "stop-arg" => service.stop_command.push(value.into()),
         "stop-signal" => service.stop_signal = number(line, key, value)?,
@@ -348,17 +269,7 @@ fn listen(value: &str) -> Option<Listen> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, Listen, Readiness, Restart, Service, State, Status, decode, encode};
-
-    #[test]
-    fn status_reads_what_it_writes() {
-        let status = Status { state: State::Backoff, pid: None, restarts: 3, exit: Some(Exit::Signal(9)) };
-        assert_eq!(status.encode(), "state backoff\nrestarts 3\nexit signal 9\n");
-        assert_eq!(Status::decode(&status.encode()), Some(status));
-        let running = Status { state: State::Ready, pid: Some(7), restarts: 0, exit: None };
-        assert_eq!(Status::decode(&running.encode()), Some(running));
-        assert_eq!(Status::decode("pid 1\n"), None);
-    }
+    use super::{Limits, Listen, Readiness, Restart, Service, decode, encode};
 
     #[test]
     fn reads_what_it_writes() {
@@ -376,7 +287,10 @@ mod tests {
         shell.tty = Some("ttyS0".into());
         shell.uid = 1000;
         shell.ready = Readiness::Exit;
-        let services = vec![podman, shell];
+        let mut limited = Service::new("limited", vec!["/bin/x".into()]);
+        limited.ready = Readiness::Notify;
+        limited.limits = Limits { nofile: Some(64), memory_mib: None, pids: Some(5) };
+        let services = vec![podman, shell, limited];
         let text = encode(&services);
         assert!(text.contains("\nlisten 0660 1000 /run/a b.sock\n"), "{text}");
         assert_eq!(decode(&text), (services, vec![]));

@@ -21,6 +21,14 @@ pub struct Settings {
     pub overlay_percent: u8,
     /// Seconds PID 1 waits for services at shutdown before it kills.
     pub stop_timeout_secs: u32,
+    /// Size of the compressed swap in RAM (zram) in percent of RAM; 0: none.
+    pub zram_percent: u16,
+    /// Size of a swap file on the data disk; 0: none.
+    pub swap_file_mib: u32,
+    /// Where messages are sent, `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`; empty: nowhere.
+    pub log_remote: String,
+    /// Most that logs may take on the data disk; 0: none are kept there.
+    pub log_disk_mib: u32,
     /// Terminals that the READY line and messages go to, without `/dev/`.
     pub consoles: Vec<String>,
 }
@@ -36,6 +44,10 @@ impl Default for Settings {
             data_label: crate::DEFAULT_DATA_LABEL.into(),
             overlay_percent: 50,
             stop_timeout_secs: 60,
+            zram_percent: 100,
+            swap_file_mib: 0,
+            log_remote: String::new(),
+            log_disk_mib: 32,
             consoles: vec!["ttyS0".into(), "tty1".into()],
         }
     }
@@ -53,6 +65,10 @@ impl Settings {
         push(&mut out, "data-label", &self.data_label);
         push(&mut out, "overlay-percent", self.overlay_percent);
         push(&mut out, "stop-timeout-secs", self.stop_timeout_secs);
+        push(&mut out, "zram-percent", self.zram_percent);
+        push(&mut out, "swap-file-mib", self.swap_file_mib);
+        push(&mut out, "log-remote", &self.log_remote);
+        push(&mut out, "log-disk-mib", self.log_disk_mib);
         for console in &self.consoles {
             push(&mut out, "console", console);
         }
@@ -62,6 +78,13 @@ impl Settings {
     /// Reads the text of the file; what it does not say keeps its default.
     pub fn decode(text: &str) -> Result<Self, Malformed> {
         let mut settings = Self { consoles: Vec::new(), ..Self::default() };
+        settings.set_all(text)?;
+        Ok(settings)
+    }
+
+    /// Takes over what the text of another file says, the lines before a malformed one too. Consoles are added.
+    pub fn set_all(&mut self, text: &str) -> Result<(), Malformed> {
+        let settings = self;
         for (line, key, value) in lines(text) {
             match key {
                 "name" => settings.name = value.into(),
@@ -72,11 +95,15 @@ impl Settings {
                 "data-label" => settings.data_label = value.into(),
                 "overlay-percent" => settings.overlay_percent = number(line, key, value)?,
                 "stop-timeout-secs" => settings.stop_timeout_secs = number(line, key, value)?,
+                "zram-percent" => settings.zram_percent = number(line, key, value)?,
+                "swap-file-mib" => settings.swap_file_mib = number(line, key, value)?,
+                "log-remote" => settings.log_remote = value.into(),
+                "log-disk-mib" => settings.log_disk_mib = number(line, key, value)?,
                 "console" => settings.consoles.push(value.into()),
                 _ => return Err(Malformed { line, reason: format!("unknown key {key:?}") }),
             }
         }
-        Ok(settings)
+        Ok(())
     }
 }
 
@@ -88,6 +115,17 @@ mod tests {
     fn reads_what_it_writes() {
         let settings = Settings { name: "a b".into(), overlay_percent: 7, ..Settings::default() };
         assert_eq!(Settings::decode(&settings.encode()), Ok(settings));
+    }
+
+    #[test]
+    fn what_is_provisioned_weighs_more() {
+        let mut settings = Settings { log_remote: "udp://a".into(), ..Settings::default() };
+        settings.set_all("log-remote tcp://b:601\nswap-file-mib 64\n").unwrap();
+        assert_eq!((settings.log_remote.as_str(), settings.swap_file_mib, settings.uid), ("tcp://b:601", 64, 1000));
+        settings.set_all("log-remote\n").unwrap();
+        assert_eq!(settings.log_remote, "");
+        assert_eq!(settings.set_all("uid 7\nx 1\n").unwrap_err().line, 2);
+        assert_eq!(settings.uid, 7);
     }
 
     #[test]
