@@ -6,6 +6,8 @@
 use std::fs::{self, File};
 use std::io;
 
+use contract::service::Limits;
+
 use crate::failure::Failure;
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -17,6 +19,8 @@ pub(crate) fn set_up() -> Result<(), Failure> {
     make(OWN)?;
     let procs = format!("{OWN}/cgroup.procs");
     fs::write(&procs, "0").map_err(Failure::of("move PID 1 to", &procs))?;
+    // As little as PID 1 needs stays in memory whatever the others take (cgroup-v2.rst, "memory.min").
+    let _ = fs::write(format!("{OWN}/memory.min"), "4M");
     make(SERVICES)?;
     hand_down(ROOT)?;
     hand_down(SERVICES)
@@ -53,6 +57,19 @@ pub(crate) fn of_service(name: &str) -> Option<File> {
         return None;
     }
     fs::OpenOptions::new().write(true).open(format!("{group}/cgroup.procs")).ok()
+}
+
+/// Sets the limits of the service's group, which must be there. A service that has reached its memory limit is killed
+/// whole, so that it starts again instead of limping on.
+pub(crate) fn limit(name: &str, limits: &Limits) -> Result<(), Failure> {
+    let memory = limits.memory_mib.map(|mib| mib.saturating_mul(1 << 20));
+    let files = [("pids.max", limits.pids), ("memory.max", memory), ("memory.oom.group", memory.map(|_| 1))];
+    for (file, value) in files {
+        let Some(value) = value else { continue };
+        let path = format!("{SERVICES}/{name}/{file}");
+        fs::write(&path, value.to_string()).map_err(Failure::of("limit", &path))?;
+    }
+    Ok(())
 }
 
 /// Kills every process of the service's group.

@@ -8,7 +8,9 @@ mod cgroup;
 mod coldplug;
 mod console;
 mod context;
+mod control;
 mod failure;
+mod hand;
 mod initramfs;
 mod modules;
 mod power;
@@ -25,6 +27,7 @@ mod sys;
 mod sysctl;
 mod uevent;
 mod unmount;
+mod watchdog;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();

@@ -7,13 +7,11 @@ use std::time::Duration;
 use rustix::system::RebootCommand;
 
 use crate::console;
-use crate::failure::Failure;
 use crate::reap::{self, Reaped};
-use crate::service::process::{self, NotStarted};
-use crate::service::state;
 use crate::service::stop::{Stop, StopAction};
+use crate::service::{ending, state};
 use crate::supervisor::Supervisor;
-use crate::{cgroup, sys, unmount};
+use crate::{sys, unmount};
 
 /// How the machine is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +65,8 @@ const SAY_MS: u64 = 10_000;
 pub(crate) fn run(mut supervisor: Supervisor<'_>, leave: Leave) -> ! {
     console::say(&format!("{}: stopping services", leave.words()));
     stop_services(&mut supervisor);
-    end_others(&supervisor);
+    end_others(&mut supervisor);
+    supervisor.watchdog.leave(leave);
     let _ = sys::fork(|| {
         guard();
         console::say("writing to disks or unmounting takes too long, leaving without");
@@ -162,7 +161,9 @@ fn stop_services(supervisor: &mut Supervisor<'_>) {
             return;
         }
         let now = console::now_ms();
-        supervisor.signals.wait(stop.next_ms().map(|next| next.saturating_sub(now)));
+        supervisor.watchdog.tend(now);
+        let next = stop.next_ms().unwrap_or(u64::MAX).min(supervisor.watchdog.next_ms());
+        supervisor.signals.wait(Some(next.saturating_sub(now)));
         while let Reaped::Ended(pid, exit) = reap::next() {
             if let Some(at) = commands.iter().position(|(command, _)| *command == pid) {
                 let (_, index) = commands.swap_remove(at);
@@ -183,51 +184,24 @@ fn stop_services(supervisor: &mut Supervisor<'_>) {
 fn act(supervisor: &Supervisor<'_>, stop: &mut Stop, commands: &mut Vec<(i32, usize)>, action: StopAction) {
     let (StopAction::Command(index) | StopAction::Signal(index) | StopAction::Kill(index)) = action;
     let Some(unit) = supervisor.table.unit(index) else { return };
-    let service = &unit.service;
     match action {
-        StopAction::Command(_) => {
-            console::say(&format!("stopping {}", service.name));
-            match process::start_stop_command(service) {
-                Ok(pid) => commands.push((pid, index)),
-                Err(why) => {
-                    if let NotStarted::Failed { error, .. } = why {
-                        let program = service.stop_command.first().cloned().unwrap_or_default();
-                        console::say(&Failure::new(format!("stop {} by", service.name), program, error).to_string());
-                    }
-                    stop.command_ended(index);
-                }
-            }
-        }
-        StopAction::Signal(_) => {
-            let Some(pid) = unit.pid else { return };
-            if service.tty.is_some() {
-                // Shells ignore SIGTERM; this is what a closed terminal sends.
-                let _ = sys::kill(-pid, libc::SIGHUP);
-                let _ = sys::kill(-pid, libc::SIGCONT);
-            } else {
-                console::say(&format!("stopping {}", service.name));
-                let _ = sys::kill(pid, service.stop_signal);
-            }
-        }
-        StopAction::Kill(_) => {
-            if unit.pid.is_some() && service.tty.is_none() {
-                console::say(&format!("{} does not stop: killing it", service.name));
-            }
-            cgroup::kill(&service.name);
-            if let Some(pid) = unit.pid {
-                let _ = sys::kill(pid, libc::SIGKILL);
-            }
-        }
+        StopAction::Command(_) => match ending::command(&unit.service) {
+            Some(pid) => commands.push((pid, index)),
+            None => stop.command_ended(index),
+        },
+        StopAction::Signal(_) => ending::signal(unit),
+        StopAction::Kill(_) => ending::kill(unit),
     }
 }
 
 /// Ends processes that belong to no service: SIGTERM, then SIGKILL.
-fn end_others(supervisor: &Supervisor<'_>) {
+fn end_others(supervisor: &mut Supervisor<'_>) {
     for signal in [libc::SIGTERM, libc::SIGKILL] {
         let _ = sys::kill(-1, signal);
         let _ = sys::kill(-1, libc::SIGCONT);
         let until = console::now_ms().saturating_add(OTHERS_MS);
         loop {
+            supervisor.watchdog.tend(console::now_ms());
             match reap::next() {
                 Reaped::NoChildren => return,
                 Reaped::Ended(..) => {}

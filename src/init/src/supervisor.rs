@@ -11,16 +11,19 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::console;
 use crate::context::Context;
+use crate::control::Control;
 use crate::failure::Failure;
+use crate::hand::Hand;
 use crate::power::Buttons;
 use crate::reap::{self, Reaped};
 use crate::rescue;
 use crate::service::backoff::MANY_FAILURES;
 use crate::service::process::{self, NotStarted};
 use crate::service::table::{Due, Outcome, Table};
-use crate::service::{listen, log, state};
+use crate::service::{listen, log, notify, state};
 use crate::shutdown::Leave;
 use crate::signals::{Signals, timeout};
+use crate::watchdog::Watchdog;
 
 /// How often a socket or file is looked for while its service starts; later, for a slow one.
 const PROBE_MS: u64 = 50;
@@ -37,6 +40,12 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) table: Table,
     /// Sockets that services are handed at each start, by index.
     sockets: BTreeMap<usize, OwnedFd>,
+    /// Sockets on which services say that they are ready, by index.
+    notify: BTreeMap<usize, OwnedFd>,
+    /// Restarts a machine that hangs.
+    pub(crate) watchdog: Watchdog,
+    control: Control,
+    hand: Hand,
     buttons: Buttons,
     rescue_shells: Vec<i32>,
     next_log_check_ms: u64,
@@ -76,6 +85,10 @@ impl<'a> Supervisor<'a> {
             signals,
             table,
             sockets: BTreeMap::new(),
+            notify: BTreeMap::new(),
+            watchdog: Watchdog::new(context),
+            control: Control::closed(),
+            hand: Hand::default(),
             buttons: Buttons::new(),
             rescue_shells: Vec::new(),
             next_log_check_ms: 0,
@@ -86,6 +99,8 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn run(&mut self) -> Leave {
         self.open_sockets();
         loop {
+            self.take_requests();
+            self.hear_ready();
             self.start_due();
             self.probe();
             self.start_due();
@@ -98,13 +113,57 @@ impl<'a> Supervisor<'a> {
                 console::say("the power button was pressed");
                 return Leave::PowerOff;
             }
+            self.watchdog.tend(console::now_ms());
             self.check_logs();
         }
+    }
+
+    /// Does what has been asked for on the control socket, and goes on with what has been before.
+    fn take_requests(&mut self) {
+        let now = console::now_ms();
+        let Self { control, hand, table, .. } = self;
+        let mut asked = Vec::new();
+        control.take(now, |request| {
+            asked.push(request.service.to_owned());
+            hand.request(table, request, now)
+        });
+        let done = hand.tend(table, now);
+        for (index, again) in done {
+            if !again {
+                self.close_socket(index);
+            }
+            self.record(index);
+        }
+        for name in asked {
+            let index = self.table.units().iter().position(|unit| unit.service.name == name);
+            index.into_iter().for_each(|index| self.record(index));
+        }
+    }
+
+    /// Services that say that they are ready.
+    fn hear_ready(&mut self) {
+        let said = |(index, socket): (&usize, &OwnedFd)| notify::take(socket.as_fd()).then_some(*index);
+        let said: Vec<usize> = self.notify.iter().filter_map(said).collect();
+        for index in said {
+            if self.table.unit(index).is_some_and(|unit| unit.state == State::Starting) {
+                self.is_ready(index);
+            }
+        }
+    }
+
+    fn is_ready(&mut self, index: usize) {
+        self.table.ready(index);
+        self.record(index);
+        console::step(format_args!("{} is ready", self.name(index)));
     }
 
     /// Makes all sockets before anything starts, so that every service finds those of the others. A service whose socket
     /// cannot be made has failed.
     fn open_sockets(&mut self) {
+        match Control::open(self.context.settings.uid) {
+            Ok(control) => self.control = control,
+            Err(error) => console::say(&Failure::new("listen on", contract::paths::CONTROL, error).to_string()),
+        }
         let asked: Vec<(usize, Listen)> =
             (0..).zip(self.table.units()).filter_map(|(at, unit)| Some((at, unit.service.listen.clone()?))).collect();
         for (index, listen) in asked {
@@ -128,11 +187,14 @@ impl<'a> Supervisor<'a> {
 
     fn wait(&self) {
         let now = console::now_ms();
-        let mut next = self.table.next_ms().map_or(self.next_log_check_ms, |next| next.min(self.next_log_check_ms));
+        let others = [self.table.next_ms(), self.hand.next_ms(), self.control.next_ms(now)];
+        let mut next = self.next_log_check_ms.min(self.watchdog.next_ms());
+        next = others.into_iter().flatten().fold(next, u64::min);
         if let Some(ran_ms) = self.table.probed(now).map(|(_, _, ran_ms)| ran_ms).min() {
             next = next.min(now + if ran_ms < LATER_MS { PROBE_MS } else { PROBE_LATER_MS });
         }
-        let fds = [self.signals.as_fd()].into_iter().chain(self.buttons.fds());
+        let sockets = self.control.fds(now).chain(self.notify.values().map(AsFd::as_fd));
+        let fds = [self.signals.as_fd()].into_iter().chain(self.buttons.fds()).chain(sockets);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let _ = rustix::event::poll(&mut fds, timeout(Some(next.saturating_sub(now))).as_ref());
     }
@@ -164,6 +226,9 @@ impl<'a> Supervisor<'a> {
         let Some(unit) = self.table.unit(index) else { return };
         let service = &unit.service;
         let program = service.command.first().cloned().unwrap_or_default();
+        if let Err(failure) = prepare(index, service, &mut self.sockets, &mut self.notify) {
+            console::say(&failure.to_string());
+        }
         match process::start(service, self.context.user_name(service.uid), self.sockets.get(&index)) {
             Ok(pid) => {
                 console::step(format_args!("start {} as process {pid}", service.name));
@@ -218,14 +283,12 @@ impl<'a> Supervisor<'a> {
             .filter(|(_, readiness, _)| match readiness {
                 Readiness::Socket(path) => answers(path),
                 Readiness::File(path) => std::fs::exists(path).unwrap_or(false),
-                Readiness::Started | Readiness::Exit => true,
+                Readiness::Started | Readiness::Exit | Readiness::Notify => true,
             })
             .map(|(index, ..)| index)
             .collect();
         for index in found {
-            self.table.ready(index);
-            self.record(index);
-            console::step(format_args!("{} is ready", self.name(index)));
+            self.is_ready(index);
         }
     }
 
@@ -233,8 +296,15 @@ impl<'a> Supervisor<'a> {
     fn reap(&mut self) {
         while let Reaped::Ended(pid, exit) = reap::next() {
             self.rescue_shells.retain(|&shell| shell != pid);
+            if self.hand.command_ended(pid) {
+                continue;
+            }
             if let Some((index, outcome)) = self.table.ended(pid, exit, console::now_ms()) {
-                self.service_ended(index, exit, outcome);
+                if self.hand.process_ended(index) {
+                    self.record(index);
+                } else {
+                    self.service_ended(index, exit, outcome);
+                }
             }
         }
     }
@@ -247,7 +317,7 @@ impl<'a> Supervisor<'a> {
                 self.record(index);
                 console::step(format_args!("{}: {how}", self.name(index)));
             }
-            Outcome::Failed => self.failed(index, &format!("{how}, failed for good; see {}", self.log_path(index))),
+            Outcome::Failed => self.failed(index, &format!("{how}, failed for good; see {}", self.log_command(index))),
             Outcome::Retry(wait_ms) => {
                 self.record(index);
                 self.say_retry(index, &how, wait_ms);
@@ -255,8 +325,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn log_path(&self, index: usize) -> String {
-        format!("{}/{}", contract::paths::SERVICE_LOG_DIR, self.name(index))
+    fn log_command(&self, index: usize) -> String {
+        format!("\"distroctl logs {}\"", self.name(index))
     }
 
     /// Reports an early end. A login shell's end is no news, and a loop that goes on is not printed for ever.
@@ -268,7 +338,7 @@ impl<'a> Supervisor<'a> {
         let name = &unit.service.name;
         let (seconds, tenths) = (wait_ms / 1000, wait_ms % 1000 / 100);
         if unit.failures() == MANY_FAILURES {
-            let log = self.log_path(index);
+            let log = self.log_command(index);
             console::say(&format!("{name}: {how}, again; trying on up to every 30 s without a word, see {log}"));
         } else {
             console::say(&format!("{name}: {how}; starting again in {seconds}.{tenths} s"));
@@ -292,6 +362,33 @@ impl<'a> Supervisor<'a> {
             log::trim(&unit.service.name);
         }
     }
+}
+
+/// Makes what a service is handed, if it is not there: its socket, which is closed while it is stopped by hand, and the one
+/// on which it says that it is ready. What its last process said on that is forgotten.
+fn prepare(
+    index: usize,
+    service: &Service,
+    sockets: &mut BTreeMap<usize, OwnedFd>,
+    notify: &mut BTreeMap<usize, OwnedFd>,
+) -> Result<(), Failure> {
+    if let (Some(listen), None) = (&service.listen, sockets.get(&index)) {
+        let socket = listen::open(listen).map_err(Failure::of("listen on", &listen.path))?;
+        sockets.insert(index, socket);
+    }
+    if service.ready != Readiness::Notify {
+        return Ok(());
+    }
+    match notify.get(&index) {
+        Some(socket) => {
+            notify::take(socket.as_fd());
+        }
+        None => {
+            let socket = notify::open(service).map_err(Failure::of("listen on", &notify::path(&service.name)))?;
+            notify.insert(index, socket);
+        }
+    }
+    Ok(())
 }
 
 /// PID 1's own service: see [`crate::coldplug`].

@@ -218,6 +218,22 @@ pub(crate) fn receive_uevent<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [u8]) -
     Ok(buffer.get(..received).unwrap_or_default())
 }
 
+/// Sets the countdown of a watchdog device; gives the one it really has (`linux/watchdog.h`).
+pub(crate) fn set_watchdog_timeout(device: BorrowedFd<'_>, secs: i32) -> io::Result<i32> {
+    // _IOWR('W', 6, int) and _IOR('W', 7, int)
+    const WDIOC_SETTIMEOUT: u32 = (3 << 30) | (4 << 16) | (0x57 << 8) | 6;
+    const WDIOC_GETTIMEOUT: u32 = (2 << 30) | (4 << 16) | (0x57 << 8) | 7;
+    let mut secs: libc::c_int = secs;
+    // SAFETY: both read or write one int, which `secs` is.
+    unsafe {
+        let set = libc::ioctl(device.as_raw_fd(), WDIOC_SETTIMEOUT as _, &raw mut secs);
+        if set < 0 {
+            check(libc::ioctl(device.as_raw_fd(), WDIOC_GETTIMEOUT as _, &raw mut secs))?;
+        }
+    }
+    Ok(secs)
+}
+
 /// Event types of `linux/input-event-codes.h`.
 const EV_KEY: u32 = 1;
 const EV_REL: u32 = 2;

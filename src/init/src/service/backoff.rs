@@ -32,6 +32,11 @@ impl Backoff {
         wait
     }
 
+    /// Somebody has looked after it.
+    pub(crate) fn forget(&mut self) {
+        self.failures = 0;
+    }
+
     /// Early ends in a row.
     pub(crate) fn failures(&self) -> u32 {
         self.failures

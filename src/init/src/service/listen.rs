@@ -23,6 +23,11 @@ const FIRST: RawFd = 3;
 
 /// Makes the socket, and its folder if that is missing. Until it listens and has its owner nobody may connect.
 pub(crate) fn open(listen: &Listen) -> io::Result<OwnedFd> {
+    bind(listen, 0, SocketType::STREAM, SocketFlags::CLOEXEC)
+}
+
+/// The same with any kind of socket, and an owner.
+pub(crate) fn bind(listen: &Listen, uid: u32, kind: SocketType, flags: SocketFlags) -> io::Result<OwnedFd> {
     let path = Path::new(&listen.path);
     let address = SocketAddrUnix::new(path.as_os_str().as_bytes())?;
     if let Some(folder) = path.parent() {
@@ -32,12 +37,14 @@ pub(crate) fn open(listen: &Listen) -> io::Result<OwnedFd> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?;
     // Linux gives the file the mode of the descriptor, less the umask (`unix_bind_bsd` of `net/unix/af_unix.c`).
     rustix::fs::fchmod(&socket, Mode::empty())?;
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    std::os::unix::fs::lchown(path, None, Some(listen.gid))?;
+    if kind != SocketType::DGRAM {
+        rustix::net::listen(&socket, BACKLOG)?;
+    }
+    std::os::unix::fs::lchown(path, (uid != 0).then_some(uid), Some(listen.gid))?;
     std::fs::set_permissions(path, PermissionsExt::from_mode(listen.mode.into()))?;
     Ok(socket)
 }

@@ -1,9 +1,12 @@
 //! Log files of services: each `NAME` and one `NAME.1` before it, so that no service can fill the RAM with words. They
 //! have a small tmpfs of their own ([`crate::root`]); what does not fit between two checks is lost to its writer.
+//!
+//! `distroctl log-writer` takes lines over into the ring of all messages, for which the other half of the tmpfs is, and
+//! leaves holes. So what counts is the room that a file takes, not its length; and nobody ever waits for that program.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::sync::OnceLock;
 
 use contract::paths::SERVICE_LOG_DIR;
@@ -33,9 +36,9 @@ impl Room {
         })
     }
 
-    /// What one file may have, so that two for each of `count` services fit.
+    /// What one file may have, so that two for each of `count` services fit into half of the room.
     fn share_bytes(self, count: usize) -> u64 {
-        let files = u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(2).max(1);
+        let files = u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(4).max(1);
         (self.size_bytes / files).min(LONGEST_BYTES)
     }
 
@@ -66,21 +69,26 @@ fn limit_bytes() -> u64 {
 /// The service's log, to append to.
 pub(crate) fn open(name: &str) -> io::Result<File> {
     let path = format!("{SERVICE_LOG_DIR}/{name}");
-    if std::fs::metadata(&path).is_ok_and(|file| file.len() > limit_bytes()) {
+    if std::fs::metadata(&path).is_ok_and(|file| room_bytes(&file) > limit_bytes()) {
         let _ = std::fs::rename(&path, format!("{path}.1"));
     }
     OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+}
+
+/// The room that a file takes. `st_blocks` counts 512 bytes each (stat(2)).
+fn room_bytes(file: &std::fs::Metadata) -> u64 {
+    file.blocks().saturating_mul(512)
 }
 
 /// Cuts the log of a running service: its end is copied to `.1`, then the file is emptied. The service appends
 /// (`O_APPEND`), so it goes on at the new end. Words written between the two calls are lost.
 pub(crate) fn trim(name: &str) {
     let path = format!("{SERVICE_LOG_DIR}/{name}");
-    let Ok(size) = std::fs::metadata(&path).map(|file| file.len()) else { return };
-    if size <= limit_bytes() {
+    let Ok(file) = std::fs::metadata(&path) else { return };
+    if room_bytes(&file) <= limit_bytes() {
         return;
     }
-    let _ = cut(&path, size);
+    let _ = cut(&path, file.len());
 }
 
 fn cut(path: &str, size: u64) -> io::Result<()> {
@@ -104,8 +112,8 @@ mod tests {
     fn all_logs_fit() {
         let room = |size_bytes, used_bytes| Room { size_bytes, used_bytes };
         assert_eq!(room(16 << 20, 0).share_bytes(4), 1 << 20);
-        assert_eq!(room(16 << 20, 0).share_bytes(16), 512 << 10);
-        assert_eq!(room(6 << 20, 0).share_bytes(12), 256 << 10);
+        assert_eq!(room(16 << 20, 0).share_bytes(16), 256 << 10);
+        assert_eq!(room(6 << 20, 0).share_bytes(12), 128 << 10);
         assert_eq!(room(16 << 20, 0).share_bytes(0), 1 << 20);
         assert_eq!([4, 8, 9].map(|used| room(16, used).next_check_ms()), [15_000, 15_000, 3_000]);
         assert!(!room(16 << 20, 1 << 20).is_worth_a_look());

@@ -8,10 +8,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use contract::service::Service;
+use contract::service::{Readiness, Service};
+use rustix::process::{Resource, Rlimit};
 use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes};
 
-use super::{listen, log};
+use super::{listen, log, notify};
 use crate::cgroup;
 use crate::console;
 use crate::sys;
@@ -78,7 +79,14 @@ fn spawn(service: &Service, command: &[String], user_name: &str, socket: Option<
         }
     }
     child.envs(service.env.iter().map(|(key, value)| (key, value)));
+    if service.ready == Readiness::Notify {
+        child.env("NOTIFY_SOCKET", notify::path(&service.name));
+    }
     let cgroup = cgroup::of_service(&service.name);
+    if let Err(failure) = cgroup::limit(&service.name, &service.limits) {
+        console::say(&failure.to_string());
+    }
+    let files = service.limits.nofile;
     let home = CString::new(service.home.as_str()).map_err(io::Error::from)?;
     let (uid, has_terminal) = (service.uid, service.tty.is_some());
     // SAFETY: the closure makes only system calls, on memory and descriptors that exist before the fork; it neither
@@ -92,6 +100,10 @@ fn spawn(service: &Service, command: &[String], user_name: &str, socket: Option<
             }
             if let Some(cgroup) = &cgroup {
                 libc::write(cgroup.as_raw_fd(), c"0".as_ptr().cast(), 1);
+            }
+            if files.is_some() {
+                let limit = Rlimit { current: files, maximum: files };
+                rustix::process::setrlimit(Resource::Nofile, limit)?;
             }
             if uid != 0 {
                 sys::become_user(uid)?;

@@ -3,6 +3,8 @@
 //! A service is stopped when all that wait for it are gone; those that do not depend on each other stop side by side.
 //! Stop command, then stop signal, then SIGKILL for its whole cgroup; each has the service's time, all have the limit.
 
+use contract::paths::LOG_SERVICE;
+
 use super::table::Unit;
 
 /// After SIGKILL a process that still does not go (it hangs in the kernel) is left behind.
@@ -40,6 +42,23 @@ struct Stopping {
     dependents: Vec<usize>,
 }
 
+impl Stopping {
+    fn new(unit: &Unit, dependents: Vec<usize>) -> Self {
+        let has_process = unit.pid.is_some();
+        // What it has set up outlives its process: that of a one-shot, and containers of an engine in its back-off.
+        let has_run = has_process || unit.exit.is_some();
+        let has_command = !unit.service.stop_command.is_empty() && has_run;
+        let of_service = u64::from(unit.service.stop_timeout_secs).saturating_mul(1000);
+        Self {
+            phase: if has_process || has_command { Phase::Running } else { Phase::Gone },
+            has_process,
+            has_command,
+            timeout_ms: if unit.service.tty.is_some() { TERMINAL_MS } else { of_service },
+            dependents,
+        }
+    }
+}
+
 /// All services on their way down.
 #[derive(Debug)]
 pub(crate) struct Stop {
@@ -51,21 +70,21 @@ impl Stop {
     /// Starts from the state the table is in. `limit_ms` is for all together.
     pub(crate) fn new(units: &[Unit], now_ms: u64, limit_ms: u64) -> Self {
         let stopping = units.iter().enumerate().map(|(index, unit)| {
-            let has_process = unit.pid.is_some();
-            // What it has set up outlives its process: that of a one-shot, and containers of an engine in its back-off.
-            let has_run = has_process || unit.exit.is_some();
-            let has_command = !unit.service.stop_command.is_empty() && has_run;
-            let waits_for_it = |other: &Unit| other.edges().all().any(|edge| edge == index);
-            let of_service = u64::from(unit.service.stop_timeout_secs).saturating_mul(1000);
-            Stopping {
-                phase: if has_process || has_command { Phase::Running } else { Phase::Gone },
-                has_process,
-                has_command,
-                timeout_ms: if unit.service.tty.is_some() { TERMINAL_MS } else { of_service },
-                dependents: (0..).zip(units).filter(|(_, other)| waits_for_it(other)).map(|(at, _)| at).collect(),
-            }
+            // Messages are taken until the last service has ended.
+            let is_log = unit.service.name == LOG_SERVICE;
+            let waits_for_it = |(at, other): &(usize, &Unit)| {
+                *at != index && (is_log || other.edges().all().any(|edge| edge == index))
+            };
+            let dependents = units.iter().enumerate().filter(waits_for_it).map(|(at, _)| at).collect();
+            Stopping::new(unit, dependents)
         });
         Self { units: stopping.collect(), until_ms: now_ms.saturating_add(limit_ms) }
+    }
+
+    /// Stops one service, at the index 0; those that need it are not asked.
+    pub(crate) fn one(unit: &Unit, now_ms: u64) -> Self {
+        let limit_ms = u64::from(unit.service.stop_timeout_secs).saturating_mul(3000).saturating_add(KILL_MS);
+        Self { units: vec![Stopping::new(unit, Vec::new())], until_ms: now_ms.saturating_add(limit_ms) }
     }
 
     /// What is to be done now. Call it until it gives nothing.

@@ -24,11 +24,15 @@ pub(crate) struct Unit {
     pub(crate) restarts: u32,
     /// How it ended last.
     pub(crate) exit: Option<Exit>,
+    /// Stopped by hand, or on its way there: it does not start again until it is asked to.
+    held: bool,
     edges: Edges,
     backoff: Backoff,
     started_ms: u64,
     retry_ms: u64,
     reported_slow: bool,
+    /// Failed only because one that it needs has.
+    blocked: bool,
 }
 
 impl Unit {
@@ -46,11 +50,13 @@ impl Unit {
             pid: None,
             restarts: 0,
             exit: None,
+            held: false,
             edges,
             backoff,
             started_ms: 0,
             retry_ms: 0,
             reported_slow: false,
+            blocked: false,
         }
     }
 
@@ -152,7 +158,10 @@ impl Table {
             };
             if let Some(unit) = self.units.get_mut(index) {
                 match next {
-                    Some(Due::Blocked(..)) => unit.state = State::Failed,
+                    Some(Due::Blocked(..)) => {
+                        unit.state = State::Failed;
+                        unit.blocked = true;
+                    }
                     Some(Due::Slow(_)) => unit.reported_slow = true,
                     _ => {}
                 }
@@ -168,11 +177,15 @@ impl Table {
 
     fn may_start(&self, unit: &Unit) -> bool {
         let ready = |index: &usize| {
-            self.units.get(*index).is_none_or(|unit| matches!(unit.state, State::Ready | State::Stopped))
+            self.units
+                .get(*index)
+                .is_none_or(|unit| unit.state == State::Ready || (unit.state == State::Stopped && !unit.held))
         };
         let given_up = |index: &usize| {
             self.units.get(*index).is_none_or(|unit| {
-                unit.state == State::Failed || (unit.state == State::Backoff && unit.failures() >= MANY_FAILURES)
+                unit.held
+                    || unit.state == State::Failed
+                    || (unit.state == State::Backoff && unit.failures() >= MANY_FAILURES)
             })
         };
         unit.edges.needs.iter().all(ready) && unit.edges.after.iter().all(|other| ready(other) || given_up(other))
@@ -186,6 +199,7 @@ impl Table {
         }
         unit.pid = Some(pid);
         unit.started_ms = now_ms;
+        unit.blocked = false;
         unit.state = if unit.service.ready == Readiness::Started { State::Ready } else { State::Starting };
     }
 
@@ -209,6 +223,46 @@ impl Table {
         }
     }
 
+    /// Somebody wants it stopped. What must be done for that is [`super::stop`]'s business; [`Table::stopped`] follows.
+    pub(crate) fn hold(&mut self, index: usize) {
+        if let Some(unit) = self.units.get_mut(index) {
+            unit.held = true;
+            unit.state = State::Stopping;
+        }
+    }
+
+    /// The same for one that has ended by itself already.
+    pub(crate) fn hold_stopped(&mut self, index: usize) {
+        if let Some(unit) = self.units.get_mut(index) {
+            unit.held = true;
+        }
+    }
+
+    /// Nothing of it is left.
+    pub(crate) fn stopped(&mut self, index: usize) {
+        if let Some(unit) = self.units.get_mut(index) {
+            unit.state = State::Stopped;
+        }
+    }
+
+    /// Somebody wants it to run: it starts as soon as those it needs are ready, and those that have failed only because it
+    /// had, too. Nothing changes where its process runs.
+    pub(crate) fn release(&mut self, index: usize) {
+        let Some(unit) = self.units.get_mut(index) else { return };
+        if unit.pid.is_some() {
+            return;
+        }
+        unit.held = false;
+        unit.backoff.forget();
+        unit.state = State::Waiting;
+        unit.reported_slow = false;
+        for unit in &mut self.units {
+            if unit.state == State::Failed && unit.blocked && unit.edges.needs.contains(&index) {
+                unit.state = State::Waiting;
+            }
+        }
+    }
+
     /// It is ready: its socket or file is there.
     pub(crate) fn ready(&mut self, index: usize) {
         if let Some(unit) = self.units.get_mut(index) {
@@ -226,6 +280,7 @@ impl Table {
         let wait_ms = unit.backoff.ended(now_ms.saturating_sub(unit.started_ms));
         let many = unit.is_one_shot() && unit.backoff.failures() >= MANY_FAILURES;
         let outcome = match unit.service.restart {
+            _ if unit.held => Outcome::Stopped,
             _ if succeeded && unit.is_one_shot() => Outcome::Done,
             Restart::No | Restart::OnFailure if succeeded => Outcome::Stopped,
             Restart::No => Outcome::Failed,
@@ -234,6 +289,8 @@ impl Table {
         };
         unit.state = match outcome {
             Outcome::Done => State::Ready,
+            // What is left of its cgroup goes next; `Table::stopped` follows.
+            Outcome::Stopped if unit.held => State::Stopping,
             Outcome::Stopped => State::Stopped,
             Outcome::Failed => State::Failed,
             Outcome::Retry(_) => State::Backoff,
@@ -245,7 +302,8 @@ impl Table {
     /// Services whose socket or file is waited for, with the time they have been running.
     pub(crate) fn probed(&self, now_ms: u64) -> impl Iterator<Item = (usize, &Readiness, u64)> {
         self.units.iter().enumerate().filter_map(move |(index, unit)| {
-            let waits = unit.state == State::Starting && !unit.is_one_shot();
+            let is_asked = matches!(unit.service.ready, Readiness::Socket(_) | Readiness::File(_));
+            let waits = unit.state == State::Starting && is_asked;
             waits.then(|| (index, &unit.service.ready, now_ms.saturating_sub(unit.started_ms)))
         })
     }

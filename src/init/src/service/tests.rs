@@ -276,3 +276,80 @@ fn what_has_run_gets_its_stop_command_without_a_process() {
     assert_eq!(stop.due(1), [StopAction::Kill(0), StopAction::Kill(1)]);
     assert!(stop.is_done());
 }
+
+#[test]
+fn one_stopped_by_hand_stays_so_until_it_is_started() {
+    let mut table = table(vec![service("a", &[], &[]), service("b", &["a"], &[]), service("c", &[], &["a"])]);
+    table.started(0, 10, 0);
+    table.hold(0);
+    assert_eq!(state(&table, 0), State::Stopping);
+    assert_eq!(table.ended(10, Exit::Code(1), 5), Some((0, Outcome::Stopped)));
+    assert_eq!(state(&table, 0), State::Stopping);
+    table.stopped(0);
+    // What needs it waits; what comes after it does not.
+    assert_eq!((state(&table, 0), table.due(6)), (State::Stopped, vec![Due::Start(2)]));
+    table.started(2, 11, 6);
+    assert_eq!((table.due(100_000), table.next_ms()), (vec![], None));
+    table.release(0);
+    assert_eq!(table.due(100_001), [Due::Start(0)]);
+    table.started(0, 12, 100_001);
+    assert_eq!(table.due(100_002), [Due::Start(1)]);
+    assert_eq!(table.units()[0].restarts, 0, "its end was wanted");
+    table.release(0);
+    assert_eq!(state(&table, 0), State::Ready, "it runs already");
+}
+
+#[test]
+fn starting_one_that_has_failed_wakes_those_it_held_up() {
+    let mut table = table(vec![one_shot("a", Restart::No), service("b", &["a"], &[])]);
+    table.started(0, 1, 0);
+    table.ended(1, Exit::Code(1), 1);
+    assert_eq!(table.due(1), [Due::Blocked(1, 0)]);
+    table.release(0);
+    assert_eq!([state(&table, 0), state(&table, 1)], [State::Waiting, State::Waiting]);
+    assert_eq!(table.due(2), [Due::Start(0)]);
+    table.started(0, 2, 2);
+    table.ended(2, Exit::Code(0), 3);
+    assert_eq!(table.due(4), [Due::Start(1)]);
+}
+
+#[test]
+fn one_that_says_itself_when_it_is_ready_is_not_asked() {
+    let mut own = service("own", &[], &[]);
+    own.ready = Readiness::Notify;
+    let mut table = table(vec![own, service("b", &["own"], &[])]);
+    table.started(0, 1, 0);
+    assert_eq!((state(&table, 0), table.probed(1).count(), table.due(1)), (State::Starting, 0, vec![]));
+    table.ready(0);
+    assert_eq!(table.due(2), [Due::Start(1)]);
+}
+
+#[test]
+fn stops_a_single_service() {
+    let table = running_chain();
+    let mut stop = Stop::one(&table.units()[1], 0);
+    assert_eq!(stop.due(0), [StopAction::Command(0)]);
+    stop.command_ended(0);
+    assert_eq!(stop.due(1), [StopAction::Signal(0)]);
+    assert_eq!(stop.next_ms(), Some(10_001));
+    assert_eq!(stop.due(10_001), [StopAction::Kill(0)]);
+    stop.process_ended(0);
+    stop.due(10_002);
+    assert!(stop.is_done());
+}
+
+#[test]
+fn messages_are_taken_until_the_last_service_has_ended() {
+    let mut table = table(vec![service("log", &[], &[]), service("a", &[], &[]), service("b", &[], &["a"])]);
+    for index in 0..3 {
+        table.started(index, 10 + index as i32, 0);
+    }
+    let mut stop = Stop::new(table.units(), 0, 60_000);
+    assert_eq!(stop.due(0), [StopAction::Signal(2)]);
+    stop.process_ended(2);
+    stop.due(1);
+    assert_eq!(stop.due(1), [StopAction::Signal(1)]);
+    stop.process_ended(1);
+    assert_eq!(stop.due(2), [StopAction::Kill(1)]);
+    assert_eq!(stop.due(2), [StopAction::Signal(0)]);
+}
