@@ -30,6 +30,15 @@ pub struct Distro {
     /// The data disk.
     #[serde(default)]
     pub data: Data,
+    /// Compressed swap in RAM.
+    #[serde(default)]
+    pub memory: Memory,
+    /// Swap on the data disk.
+    #[serde(default)]
+    pub swap: Swap,
+    /// Messages.
+    #[serde(default)]
+    pub logs: Logs,
     /// Boot menu and kernel command line.
     #[serde(default)]
     pub boot: Boot,
@@ -218,6 +227,44 @@ pub struct Data {
 impl Default for Data {
     fn default() -> Self {
         Self { label: contract::DEFAULT_DATA_LABEL.into() }
+    }
+}
+
+/// `[memory]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Memory {
+    /// Size of the compressed swap in RAM (zram), in percent of RAM; 0: none.
+    pub zram_percent: u16,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { zram_percent: 100 }
+    }
+}
+
+/// `[swap]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Swap {
+    /// Size of a swap file on the data disk; 0: none.
+    pub file_mib: u32,
+}
+
+/// `[logs]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Logs {
+    /// `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`: a syslog server that gets every message; empty: none.
+    pub remote: String,
+    /// Most that logs may take on the data disk; 0: none are kept there.
+    pub disk_mib: u32,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { remote: String::new(), disk_mib: 32 }
     }
 }
 

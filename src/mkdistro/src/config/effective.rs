@@ -1,6 +1,6 @@
 //! What follows from a checked project: derived values, the guest's settings and its service table.
 
-use contract::service::{Listen, Readiness, Restart, Service};
+use contract::service::{Limits, Listen, Readiness, Restart, Service};
 use contract::settings::Settings;
 
 use super::rules::{SIGNALS, d_characters};
@@ -50,6 +50,10 @@ impl Checked {
             uid: distro.user.uid,
             data_label: distro.data.label.clone(),
             overlay_percent: distro.root.overlay_percent,
+            zram_percent: distro.memory.zram_percent,
+            swap_file_mib: distro.swap.file_mib,
+            log_remote: distro.logs.remote.clone(),
+            log_disk_mib: distro.logs.disk_mib,
             consoles: distro.consoles(),
             ..Settings::default()
         }
@@ -97,14 +101,26 @@ impl Checked {
     fn login_shell(&self, tty: &str) -> Service {
         // Virtual terminals are named by their number alone; all others are lines to a terminal of unknown make.
         let number = tty.strip_prefix("tty").unwrap_or("");
-        let term = if number.starts_with(|c: char| c.is_ascii_digit()) { "linux" } else { "vt220" };
+        let is_screen = number.starts_with(|c: char| c.is_ascii_digit());
+        let term = if is_screen { "linux" } else { "vt220" };
         Service {
             env: vec![("TERM".into(), term.into())],
             uid: self.distro.user.uid,
             home: self.distro.home(),
             tty: Some(tty.into()),
-            ..Service::new(console_service(tty), vec!["/bin/sh".into(), "-l".into()])
+            ..Service::new(console_service(tty), self.console_command(is_screen))
         }
+    }
+
+    /// The status screen, which opens a login shell when Enter is pressed; a line to elsewhere gets the status once and then
+    /// the shell. A distribution without our programs has only the shell.
+    fn console_command(&self, is_screen: bool) -> Vec<String> {
+        let command: &[&str] = match (self.recipes.contains_key("distroctl"), is_screen) {
+            (true, true) => &["/usr/bin/distroctl", "console"],
+            (true, false) => &["/usr/bin/distroctl", "console", "--once"],
+            (false, _) => &["/bin/sh", "-l"],
+        };
+        command.iter().map(ToString::to_string).collect()
     }
 
     fn service(&self, entry: &ServiceEntry) -> Service {
@@ -124,6 +140,11 @@ impl Checked {
                 gid: if entry.listen_user { self.distro.user.uid } else { 0 },
             }),
             restart: Restart::from_word(&entry.restart).unwrap_or_default(),
+            limits: Limits {
+                nofile: entry.limits.nofile,
+                memory_mib: entry.limits.memory_mib,
+                pids: entry.limits.pids,
+            },
             stop_command: entry.stop_command.clone(),
             stop_signal: signal.map_or(defaults.stop_signal, |(_, number)| *number),
             stop_timeout_secs: entry.stop_timeout,
@@ -139,6 +160,7 @@ fn readiness(words: &str) -> Readiness {
         Some(("socket", path)) => Readiness::Socket(path.into()),
         Some(("file", path)) => Readiness::File(path.into()),
         _ if words == "exit" => Readiness::Exit,
+        _ if words == "notify" => Readiness::Notify,
         _ => Readiness::Started,
     }
 }

@@ -23,14 +23,14 @@ use std::path::{Path, PathBuf};
 use crate::builtin;
 
 pub use distro::{
-    Allow, Boot, Console, Data, Distro, Identity, Kernel, KernelSource, Lint, Output, Root, Signing, Sources, Uefi,
-    User,
+    Allow, Boot, Console, Data, Distro, Identity, Kernel, KernelSource, Lint, Logs, Memory, Output, Root, Signing,
+    Sources, Swap, Uefi, User,
 };
 pub use load::{
     Draft, check, check_with, load, load_draft, other_fragments, parse_distro, parse_fragment, parse_recipe,
 };
 pub use problems::{ConfigProblem, Problems};
-pub use recipe::{Applets, Directory, Recipe, ServiceEntry, WriteFile};
+pub use recipe::{Applets, Directory, LimitsEntry, Recipe, ServiceEntry, WriteFile};
 pub use size::Size;
 
 /// A project whose files have been read and make sense together.

@@ -131,7 +131,7 @@ pub struct ServiceEntry {
     /// Services that must be ready, or have failed, first.
     #[serde(default)]
     pub after: Vec<String>,
-    /// `started` (default), `exit`, `socket PATH`, `file PATH`.
+    /// `started` (default), `exit`, `socket PATH`, `file PATH`, `notify`.
     #[serde(default = "default_ready")]
     pub ready: String,
     /// Absolute path of a Unix socket that PID 1 makes and hands to the service (sd_listen_fds(3)).
@@ -146,6 +146,9 @@ pub struct ServiceEntry {
     /// `always` (default), `on-failure`, `no`.
     #[serde(default = "default_restart")]
     pub restart: String,
+    /// What it may take at most.
+    #[serde(default)]
+    pub limits: LimitsEntry,
     /// Run before the stop signal at shutdown.
     #[serde(default)]
     pub stop_command: Vec<String>,
@@ -158,6 +161,18 @@ pub struct ServiceEntry {
     /// Whether a failure opens the rescue shell.
     #[serde(default)]
     pub required: bool,
+}
+
+/// `limits` of a `[[service]]`; see `contract::service::Limits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct LimitsEntry {
+    /// Open files of each process.
+    pub nofile: Option<u64>,
+    /// Memory of all processes together.
+    pub memory_mib: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
 }
 
 fn default_ready() -> String {

@@ -197,20 +197,26 @@ pub(super) const FILE_NAME: Rule =
     Rule::new("a name without \"/\"", |v| !v.is_empty() && is_line(v) && !v.contains('/') && v != "." && v != "..");
 /// When a service is ready.
 pub(super) const READY: Rule = Rule::hinted(
-    "\"started\", \"exit\", \"socket PATH\" or \"file PATH\"",
+    "\"started\", \"exit\", \"notify\", \"socket PATH\" or \"file PATH\"",
     |v| match v.split_once(' ') {
-        None => v == "started" || v == "exit",
+        None => matches!(v, "started" | "exit" | "notify"),
         Some((word, path)) => (word == "socket" || word == "file") && is_path(path),
     },
     |v| {
         let (word, path) = v.split_once(' ').unwrap_or((v, "/PATH"));
-        match nearest(word, ["started", "exit", "socket", "file"]) {
+        match nearest(word, ["started", "exit", "notify", "socket", "file"]) {
             Some(word @ ("socket" | "file")) => suggest(&format!("{word} {}", absolute(path))),
             Some(word) => suggest(word),
             None => String::new(),
         }
     },
 );
+/// Where messages are sent.
+pub(super) const LOG_REMOTE: Rule = Rule::new("\"udp://HOST[:PORT]\", \"tcp://HOST[:PORT]\" or nothing", |v| {
+    let host = ["udp://", "tcp://"].iter().find_map(|scheme| v.strip_prefix(scheme));
+    v.is_empty()
+        || host.is_some_and(|host| is_made_of(host, 255, |c| c.is_ascii_alphanumeric() || ".-:[]_".contains(c)))
+});
 /// What happens when a service ends.
 pub(super) const RESTART: Rule = Rule::hinted(
     "\"always\", \"on-failure\" or \"no\"",

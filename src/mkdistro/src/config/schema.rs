@@ -56,6 +56,9 @@ pub(super) static DISTRO: &[Key] = &[
     optional("user", Kind::Table(USER)),
     optional("console", Kind::Table(CONSOLE)),
     optional("data", Kind::Table(DATA)),
+    optional("memory", Kind::Table(MEMORY)),
+    optional("swap", Kind::Table(SWAP)),
+    optional("logs", Kind::Table(LOGS)),
     optional("boot", Kind::Table(BOOT)),
     optional("output", Kind::Table(OUTPUT)),
     optional("lint", Kind::Table(LINT)),
@@ -99,6 +102,13 @@ static USER: &[Key] = &[
 static CONSOLE: &[Key] = &[optional("autologin", Kind::Set(&rules::TERMINAL, 0))];
 
 static DATA: &[Key] = &[optional("label", Kind::Text(&rules::LABEL))];
+
+static MEMORY: &[Key] = &[optional("zram-percent", Kind::Integer(0, 300))];
+
+static SWAP: &[Key] = &[optional("file-mib", Kind::Integer(0, 1 << 20))];
+
+static LOGS: &[Key] =
+    &[optional("remote", Kind::Text(&rules::LOG_REMOTE)), optional("disk-mib", Kind::Integer(0, 1 << 16))];
 
 static BOOT: &[Key] = &[
     optional("timeout", Kind::Integer(0, 600)),
@@ -159,6 +169,12 @@ static APPLETS: &[Key] = &[
     optional("except", Kind::Set(&rules::FILE_NAME, 0)),
 ];
 
+static LIMITS: &[Key] = &[
+    optional("nofile", Kind::Integer(16, 1 << 30)),
+    optional("memory-mib", Kind::Integer(4, 1 << 24)),
+    optional("pids", Kind::Integer(1, 1 << 22)),
+];
+
 static SERVICE: &[Key] = &[
     required("name", Kind::Text(&rules::NAME)),
     required("command", Kind::List(&rules::LINE, 1)),
@@ -171,6 +187,7 @@ static SERVICE: &[Key] = &[
     optional("listen-mode", Kind::Text(&rules::MODE)),
     optional("listen-user", Kind::Flag),
     optional("restart", Kind::Text(&rules::RESTART)),
+    optional("limits", Kind::Table(LIMITS)),
     optional("stop-command", Kind::List(&rules::LINE, 0)),
     optional("stop-signal", Kind::Text(&rules::SIGNAL)),
     optional("stop-timeout", Kind::Integer(0, 3600)),
