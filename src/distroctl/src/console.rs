@@ -18,6 +18,16 @@ pub(crate) fn print(text: &str) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Prints a part of a text that goes on; false if the reader has gone away.
+pub(crate) fn print_on(text: &str) -> anyhow::Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("writing standard output"),
+    }
+}
+
 /// A line in the service's log.
 pub(crate) fn log(message: &str) {
     let _ = writeln!(std::io::stderr(), "{message}");
@@ -28,7 +38,20 @@ pub(crate) fn warn(consoles: &[String], message: &str) {
     log(&format!("warning: {message}"));
     // "<6>": a level that a quiet kernel does not repeat on the console.
     let _ = std::fs::write("/dev/kmsg", format!("<6>distroctl: warning: {}\n", message.replace('\n', " ")));
+    remember(message);
     announce(consoles, &format!("warning: {message}"));
+}
+
+/// Keeps a warning for `distroctl status`: its first line, and no more of all than anybody reads.
+fn remember(message: &str) {
+    const ALL_BYTES: u64 = 16 << 10;
+    let line = format!("{}\n", message.lines().next().unwrap_or_default());
+    let Ok(mut file) = std::fs::File::options().create(true).append(true).open(contract::paths::WARNINGS) else {
+        return;
+    };
+    if file.metadata().is_ok_and(|file| file.len() < ALL_BYTES) {
+        let _ = file.write_all(line.as_bytes());
+    }
 }
 
 /// Prints text on every console, each line as it is.

@@ -14,7 +14,7 @@ pub(crate) struct Guest {
 impl Guest {
     /// Reads both. Settings that cannot be read are replaced by the defaults, with a warning: the guest goes on.
     pub(crate) fn load() -> Self {
-        let settings = std::fs::read_to_string(paths::SETTINGS)
+        let mut settings = std::fs::read_to_string(paths::SETTINGS)
             .map_err(|error| error.to_string())
             .and_then(|text| Settings::decode(&text).map_err(|error| error.to_string()))
             .unwrap_or_else(|error| {
@@ -22,6 +22,11 @@ impl Guest {
                 console::warn(&settings.consoles, &format!("reading {}: {error}; using defaults", paths::SETTINGS));
                 settings
             });
+        if let Ok(text) = std::fs::read_to_string(paths::PROVISIONED_SETTINGS)
+            && let Err(error) = settings.set_all(&text)
+        {
+            console::log(&format!("reading {}: {error}", paths::PROVISIONED_SETTINGS));
+        }
         let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
         Self { settings, command_line }
     }

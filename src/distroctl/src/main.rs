@@ -14,6 +14,7 @@ mod modules;
 mod network;
 mod overlay;
 mod ready;
+mod signals;
 mod status;
 
 use std::io::Write;
@@ -67,8 +68,11 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
             None => usage(&format!("not understood: {}", words.join(" "))),
         },
         ["status"] => status::run(),
-        ["logs"] => logs::run(None),
-        ["logs", service] => logs::run(Some(service)),
+        ["logs", options @ ..] => match logs::Wanted::of(options) {
+            Some(wanted) => logs::run(&wanted),
+            None => usage(&format!("not understood: {}", words.join(" "))),
+        },
+        ["log-writer"] => logs::write(),
         ["stop-containers"] => containers::stop_all(),
         ["help" | "--help" | "-h"] => console::print(HELP),
         [] => usage("no command given"),

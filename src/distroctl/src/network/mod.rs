@@ -6,7 +6,6 @@ mod lease;
 mod resolv;
 mod rtnetlink;
 mod script;
-mod signals;
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use contract::paths;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::console::log;
+use crate::signals;
 use client::Client;
 use rtnetlink::{LinkEvents, RouteSocket};
 

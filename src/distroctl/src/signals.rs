@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 
 /// A pipe that becomes readable when SIGTERM, SIGINT or SIGHUP has come.
-pub(super) fn stop_requests() -> std::io::Result<PipeReader> {
+pub(crate) fn stop_requests() -> std::io::Result<PipeReader> {
     let (reader, writer) = pipe()?;
     WRITER.store(writer.into_raw_fd(), Ordering::Relaxed);
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
