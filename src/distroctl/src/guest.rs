@@ -14,21 +14,34 @@ pub(crate) struct Guest {
 impl Guest {
     /// Reads both. Settings that cannot be read are replaced by the defaults, with a warning: the guest goes on.
     pub(crate) fn load() -> Self {
+        let (guest, problem) = Self::read();
+        if let Some(problem) = problem {
+            guest.warn(&problem);
+        }
+        guest
+    }
+
+    /// The same without a warning, for what is done again and again.
+    pub(crate) fn load_quietly() -> Self {
+        Self::read().0
+    }
+
+    fn read() -> (Self, Option<String>) {
+        let mut problem = None;
         let mut settings = std::fs::read_to_string(paths::SETTINGS)
             .map_err(|error| error.to_string())
             .and_then(|text| Settings::decode(&text).map_err(|error| error.to_string()))
             .unwrap_or_else(|error| {
-                let settings = Settings::default();
-                console::warn(&settings.consoles, &format!("reading {}: {error}; using defaults", paths::SETTINGS));
-                settings
+                problem = Some(format!("reading {}: {error}; using defaults", paths::SETTINGS));
+                Settings::default()
             });
         if let Ok(text) = std::fs::read_to_string(paths::PROVISIONED_SETTINGS)
             && let Err(error) = settings.set_all(&text)
         {
-            console::log(&format!("reading {}: {error}", paths::PROVISIONED_SETTINGS));
+            problem.get_or_insert(format!("reading {}: {error}", paths::PROVISIONED_SETTINGS));
         }
         let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-        Self { settings, command_line }
+        (Self { settings, command_line }, problem)
     }
 
     /// Value of a key on the kernel command line.

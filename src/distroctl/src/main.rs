@@ -10,10 +10,13 @@ mod hostname;
 mod http;
 mod keys;
 mod logs;
+mod memory;
 mod modules;
 mod network;
 mod overlay;
 mod ready;
+mod screen;
+mod service;
 mod signals;
 mod status;
 
@@ -25,12 +28,19 @@ distroctl: the programs of this distribution
 
 Usage: distroctl COMMAND
 
-  status             what runs, addresses, memory, data disk
-  logs [SERVICE]     what a service, or every service, has said
+  status [--json]    what runs, addresses, memory, data disk, problems
+  service            list; or status, start, stop, restart, logs and a NAME
+  logs [SERVICE]     what kernel, init and services have said (-f goes on,
+                     -n N the last N, --since 10m or 2026-11-22T10:26,
+                     --kept what is on the data disk)
   stop-containers    stops all running containers in parallel
 
 Run as services by PID 1:
 
+  log-writer         fills the ring of messages, copies it to the data disk
+                     and to a remote syslog
+  console [--once]   the state of the machine on a terminal, Enter for a shell
+  memory [--disk]    compressed swap in RAM; swap on the data disk
   disk mount         finds, checks and mounts the data disk
   hostname           sets the host name
   keys               SSH host key and authorized_keys
@@ -68,6 +78,14 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
             None => usage(&format!("not understood: {}", words.join(" "))),
         },
         ["status"] => status::run(),
+        ["status", "--json"] => status::run_json(),
+        ["service", words @ ..] => {
+            service::run(words).unwrap_or_else(|| usage(&format!("not understood: service {}", words.join(" "))))
+        }
+        ["memory"] => memory::compressed(),
+        ["memory", "--disk"] => memory::on_disk(),
+        ["console"] => screen::run(false),
+        ["console", "--once"] => screen::run(true),
         ["logs", options @ ..] => match logs::Wanted::of(options) {
             Some(wanted) => logs::run(&wanted),
             None => usage(&format!("not understood: {}", words.join(" "))),

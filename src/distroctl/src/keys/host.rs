@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::guest::Guest;
 use crate::{console, file, overlay};
 
-const DROPBEARKEY: &str = "/usr/bin/dropbearkey";
+pub(super) const DROPBEARKEY: &str = "/usr/bin/dropbearkey";
 const KEY_LIMIT_BYTES: u64 = 4096;
 
 /// Makes the key if there is none that sshd could use. On a disk that cannot be written it is made in RAM: a machine that

@@ -2,6 +2,7 @@
 
 mod authorized;
 mod base64;
+mod fingerprint;
 mod host;
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -25,6 +26,9 @@ pub(crate) fn run() -> Result<ExitCode> {
         guest.warn(&format!("authorized keys: {error:#}"));
     }
     host::ensure(&guest, Path::new(paths::HOST_KEY_ED25519))?;
+    if let Err(error) = fingerprint::publish(Path::new(paths::HOST_KEY_ED25519)) {
+        console::log(&format!("fingerprint of the host key: {error:#}"));
+    }
     Ok(if authorized.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

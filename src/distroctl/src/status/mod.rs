@@ -1,103 +1,72 @@
-//! `distroctl status`: the machine at a glance.
+//! `distroctl status [--json]`: the machine at a glance.
+
+mod json;
+mod report;
 
 use std::fmt::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use contract::{paths, service};
 
-use crate::guest::{Guest, memory_kib, uptime_seconds};
-use crate::{addresses, console, file};
+use crate::{console, service};
+pub(crate) use report::Report;
 
 /// Prints it; what cannot be found out is left out.
 pub(crate) fn run() -> Result<ExitCode> {
-    let guest = Guest::load();
-    let uname = rustix::system::uname();
-    let mut text = String::new();
-    let mut line = |key: &str, value: &str| {
-        let _ = writeln!(text, "{key:<10} {value}");
-    };
-    line("system", &format!("{} {}", guest.settings.name, guest.settings.version));
-    line("kernel", &uname.release().to_string_lossy());
-    line("host", &uname.nodename().to_string_lossy());
-    line("up", &duration(uptime_seconds() as u64));
-    let ready = file::first_line(paths::READY);
-    line("ready", if ready.is_empty() { "not yet" } else { &ready });
-    let addresses = addresses::list().unwrap_or_default();
-    if addresses.is_empty() {
-        line("address", "none");
-    }
-    for address in &addresses {
-        line("address", &format!("{} ({})", address.ip, address.interface));
-    }
-    line("memory", &memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()));
-    line("data disk", &data_disk(&file::first_line(paths::DATA_STATE)));
-    text.push('\n');
-    text.push_str(&services());
-    console::print(&text)
+    console::print(&text())
 }
 
-fn memory(meminfo: &str) -> String {
-    let mib = |key| memory_kib(meminfo, key).unwrap_or(0) / 1024;
-    format!("{} MiB available of {} MiB", mib("MemAvailable"), mib("MemTotal"))
+/// The same for programs.
+pub(crate) fn run_json() -> Result<ExitCode> {
+    console::print(&json())
 }
 
-fn data_disk(state: &str) -> String {
-    let Some(device) = state.strip_prefix("device ") else {
-        let reason = state.strip_prefix("none").unwrap_or("not looked for yet").trim();
-        return format!("none: {reason}; everything is kept in RAM");
-    };
-    match rustix::fs::statvfs(paths::DATA_MOUNT) {
-        Ok(size) => {
-            let gib = |blocks: u64| (blocks * size.f_frsize) as f64 / f64::from(1 << 30);
-            format!("{device}, {:.1} GiB free of {:.1} GiB", gib(size.f_bavail), gib(size.f_blocks))
-        }
-        Err(error) => format!("{device} ({error})"),
-    }
+pub(crate) fn json() -> String {
+    json::of(&Report::gather())
 }
 
-/// The services in the order of their table, then those that only have a state.
-fn services() -> String {
-    let table = std::fs::read_to_string(paths::SERVICES).unwrap_or_default();
-    let mut names: Vec<String> = service::decode(&table).0.into_iter().map(|service| service.name).collect();
-    let folder = Path::new(paths::SERVICE_STATE_DIR);
-    let mut others: Vec<String> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !names.contains(name))
-        .collect();
-    others.sort();
-    names.extend(others);
-    let mut text = String::from("services\n");
-    for name in names {
-        let state = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
-        let _ = writeln!(text, "  {name:<20} {}", service_line(&state));
+pub(crate) fn text() -> String {
+    let report = Report::gather();
+    let mut text = lines(&report);
+    text.push_str("\nservices\n");
+    for line in service::list(&report.services).lines() {
+        let _ = writeln!(text, "  {line}");
     }
     text
 }
 
-/// `ready`, `ready (2 restarts, last exit: status 1)`.
-fn service_line(state: &str) -> String {
-    let Some(status) = service::Status::decode(state) else { return "unknown".into() };
-    let mut notes = Vec::new();
-    match status.restarts {
-        0 => {}
-        1 => notes.push("1 restart".to_string()),
-        restarts => notes.push(format!("{restarts} restarts")),
+/// Everything but the services: what the console shows, too.
+pub(crate) fn lines(report: &Report) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key:<10} {value}");
+    };
+    line("system", &format!("{} {}", report.name, report.version));
+    line("kernel", &report.kernel);
+    line("host", &report.host);
+    line("up", &duration(report.up_seconds));
+    line("ready", if report.ready.is_empty() { "not yet" } else { &report.ready });
+    if report.addresses.is_empty() {
+        line("address", "none");
     }
-    if let Some(exit) = status.exit
-        && exit != service::Exit::Code(0)
-    {
-        notes.push(format!("last exit: {exit}"));
+    for (interface, address) in &report.addresses {
+        line("address", &format!("{address} ({interface})"));
     }
-    let state = status.state.as_str();
-    if notes.is_empty() { state.into() } else { format!("{state} ({})", notes.join(", ")) }
+    for (kind, fingerprint) in &report.host_keys {
+        line("host key", &format!("{fingerprint} ({kind})"));
+    }
+    line("memory", &report.memory.describe());
+    line("data disk", &report.data.describe());
+    if let Some((name, state)) = &report.engine {
+        line("engine", &format!("{name}: {state}"));
+    }
+    for problem in &report.problems {
+        line("problem", problem);
+    }
+    text
 }
 
-fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -109,7 +78,7 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{data_disk, duration, memory, service_line};
+    use super::{Report, duration, json, lines};
 
     #[test]
     fn says_durations() {
@@ -118,22 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn says_memory_and_disk() {
-        assert_eq!(memory("MemTotal: 2048 kB\nMemAvailable: 1024 kB\n"), "1 MiB available of 2 MiB");
-        assert_eq!(
-            data_disk("none no file system labelled x"),
-            "none: no file system labelled x; everything is kept in RAM"
-        );
-        assert_eq!(data_disk(""), "none: not looked for yet; everything is kept in RAM");
-    }
-
-    #[test]
-    fn says_states_of_services() {
-        assert_eq!(service_line("state ready\npid 7\nrestarts 0\nexit status 0\n"), "ready");
-        assert_eq!(
-            service_line("state backoff\nrestarts 2\nexit signal 9\n"),
-            "backoff (2 restarts, last exit: signal 9)"
-        );
-        assert_eq!(service_line(""), "unknown");
+    fn works_where_nothing_is_known() {
+        let text = lines(&Report::gather());
+        assert!(text.starts_with("system     mkdistro 0\n") && text.contains("\nready      not yet\n"), "{text}");
+        let json = json();
+        assert!(json.starts_with("{\"name\":\"mkdistro\",") && json.ends_with("]}\n"), "{json}");
     }
 }

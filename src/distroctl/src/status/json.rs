@@ -1,0 +1,99 @@
+//! JSON as text (RFC 8259): what `status --json` needs and no more.
+
+use std::fmt::Write;
+
+use super::report::{DataDisk, Report};
+
+/// A string with its quotes.
+fn string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Members that are written as they are.
+fn object(members: &[(&str, String)]) -> String {
+    let members: Vec<String> = members.iter().map(|(name, value)| format!("{}:{value}", string(name))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+fn array(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(","))
+}
+
+fn or_null(text: &str) -> String {
+    if text.is_empty() { "null".into() } else { string(text) }
+}
+
+/// The report as one line.
+pub(super) fn of(report: &Report) -> String {
+    let pairs = |list: &[(String, String)], first: &str, second: &str| {
+        array(list.iter().map(|(a, b)| object(&[(first, string(a)), (second, string(b))])))
+    };
+    let memory = object(&[
+        ("total-kib", report.memory.total.to_string()),
+        ("available-kib", report.memory.available.to_string()),
+        ("swap-total-kib", report.memory.swap_total.to_string()),
+        ("swap-free-kib", report.memory.swap_free.to_string()),
+    ]);
+    let data = match &report.data {
+        DataDisk::None(reason) => object(&[("device", "null".into()), ("reason", string(reason))]),
+        DataDisk::Mounted { device, is_read_only, size, free } => object(&[
+            ("device", string(device)),
+            ("read-only", is_read_only.to_string()),
+            ("size-bytes", size.to_string()),
+            ("free-bytes", free.to_string()),
+        ]),
+    };
+    let services = array(report.services.iter().map(|known| {
+        let status = known.status.as_ref();
+        object(&[
+            ("name", string(&known.name)),
+            ("state", status.map_or("null".into(), |status| string(status.state.as_str()))),
+            ("pid", status.and_then(|status| status.pid).map_or("null".into(), |pid| pid.to_string())),
+            ("restarts", status.map_or(0, |status| status.restarts).to_string()),
+            ("exit", status.and_then(|status| status.exit).map_or("null".into(), |exit| string(&exit.to_string()))),
+        ])
+    }));
+    let engine = match &report.engine {
+        Some((name, state)) => object(&[("service", string(name)), ("state", string(state))]),
+        None => "null".into(),
+    };
+    object(&[
+        ("name", string(&report.name)),
+        ("version", string(&report.version)),
+        ("kernel", string(&report.kernel)),
+        ("host", string(&report.host)),
+        ("up-seconds", report.up_seconds.to_string()),
+        ("ready", or_null(&report.ready)),
+        ("addresses", pairs(&report.addresses, "interface", "address")),
+        ("host-keys", pairs(&report.host_keys, "type", "fingerprint")),
+        ("memory", memory),
+        ("data-disk", data),
+        ("engine", engine),
+        ("services", services),
+        ("problems", array(report.problems.iter().map(|problem| string(problem)))),
+    ]) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{object, or_null, string};
+
+    #[test]
+    fn escapes() {
+        assert_eq!(string("a\"\\\n\u{1b}ä"), "\"a\\\"\\\\\\n\\u001bä\"");
+        assert_eq!(object(&[("a", "1".into()), ("b", or_null(""))]), "{\"a\":1,\"b\":null}");
+    }
+}
