@@ -1,11 +1,13 @@
 //! The guest's programs other than PID 1, in one static binary: `distroctl COMMAND`. This file only dispatches.
 
 mod addresses;
+mod bundle;
 mod console;
 mod containers;
 mod disk;
 mod file;
 mod guest;
+mod host;
 mod hostname;
 mod http;
 mod keys;
@@ -33,6 +35,8 @@ Usage: distroctl COMMAND
   logs [SERVICE]     what kernel, init and services have said (-f goes on,
                      -n N the last N, --since 10m or 2026-11-22T10:26,
                      --kept what is on the data disk)
+  support-bundle     one archive of logs, configuration and state, without
+                     secrets: to FILE, /tmp, or standard output in a pipe
   stop-containers    stops all running containers in parallel
 
 Run as services by PID 1:
@@ -41,6 +45,9 @@ Run as services by PID 1:
                      and to a remote syslog
   console [--once]   the state of the machine on a terminal, Enter for a shell
   memory [--disk]    compressed swap in RAM; swap on the data disk
+  shares             folders of the host: distro.share=TAG:PATH[:ro]
+  guest-agent        qemu-ga on its virtio port
+  vsock-shell [PORT] a shell for the host (2222)
   disk mount         finds, checks and mounts the data disk
   hostname           sets the host name
   keys               SSH host key and authorized_keys
@@ -82,6 +89,15 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["service", words @ ..] => {
             service::run(words).unwrap_or_else(|| usage(&format!("not understood: service {}", words.join(" "))))
         }
+        ["support-bundle"] => bundle::run(None),
+        ["support-bundle", path] if !path.starts_with('-') => bundle::run(Some(path)),
+        ["shares"] => host::shares::run(),
+        ["guest-agent"] => host::agent::run(),
+        ["vsock-shell"] => host::vsock::run(host::vsock::PORT),
+        ["vsock-shell", port] => match port.parse() {
+            Ok(port) => host::vsock::run(port),
+            Err(_) => usage(&format!("not a port: {port}")),
+        },
         ["memory"] => memory::compressed(),
         ["memory", "--disk"] => memory::on_disk(),
         ["console"] => screen::run(false),

@@ -218,6 +218,13 @@ pub(crate) fn receive_uevent<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [u8]) -
     Ok(buffer.get(..received).unwrap_or_default())
 }
 
+/// Ends the use of a swap area; what is in it comes back into memory.
+pub(crate) fn swap_off(path: &str) -> io::Result<()> {
+    let path = std::ffi::CString::new(path)?;
+    // SAFETY: the path is a string that outlives the call.
+    check(unsafe { libc::swapoff(path.as_ptr()) }).map(|_| ())
+}
+
 /// Sets the countdown of a watchdog device; gives the one it really has (`linux/watchdog.h`).
 pub(crate) fn set_watchdog_timeout(device: BorrowedFd<'_>, secs: i32) -> io::Result<i32> {
     // _IOWR('W', 6, int) and _IOR('W', 7, int)

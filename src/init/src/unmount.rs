@@ -10,6 +10,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::console;
 use crate::failure::Failure;
+use crate::sys;
 
 /// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +48,21 @@ fn plan(mountinfo: &str) -> Vec<Mount> {
     plan
 }
 
-/// Unmounts; what stays busy is left read-only.
+/// Swap areas that are files, which keep their file system busy, or on disks: first column of `/proc/swaps` (proc_swaps(5)).
+/// What is compressed in RAM need not be taken back.
+fn swaps(proc_swaps: &str) -> Vec<String> {
+    let areas = proc_swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    areas.filter(|area| area.starts_with('/') && !area.starts_with("/dev/zram")).map(unescape).collect()
+}
+
+/// Unmounts; what stays busy is left read-only. Nothing else runs any more.
 pub(crate) fn all() {
     const ROUNDS: usize = 10;
+    for area in swaps(&fs::read_to_string("/proc/swaps").unwrap_or_default()) {
+        if let Err(error) = sys::swap_off(&area) {
+            console::say(&Failure::new("take back swap from", area, error).to_string());
+        }
+    }
     for round in 1..=ROUNDS {
         let plan = plan(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
         let is_last = round == ROUNDS;
@@ -98,6 +111,14 @@ mod tests {
 35 21 11:0 / /mnt/a\\040b ro - iso9660 /dev/sr0 ro
 36 21 0:43 / /mnt/database rw - tmpfs tmpfs rw
 bad line";
+
+    #[test]
+    fn swap_on_disks_is_taken_back() {
+        let text = "Filename Type Size Used Priority\n/dev/zram0 partition 1 0 100\n/dev/vda2 partition 1 0 10\n\
+                    /mnt/da\\040ta/swapfile file 1 0 10\n";
+        assert_eq!(super::swaps(text), ["/dev/vda2", "/mnt/da ta/swapfile"]);
+        assert_eq!(super::swaps(""), Vec::<String>::new());
+    }
 
     #[test]
     fn reads_lines() {
