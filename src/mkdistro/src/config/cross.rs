@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contract::paths::MODULES_SERVICE;
+
 use super::document::{Document, quote};
 use super::effective::console_service;
 use super::problems::{ConfigProblem, Problems};
@@ -119,6 +121,7 @@ pub(super) fn check_services(distro: &Distro, recipes: &mut Recipes, used: &BTre
         .autologin
         .iter()
         .map(|tty| (console_service(tty), (String::new(), "distro.toml [console]".to_string())))
+        .chain([(MODULES_SERVICE.to_string(), (String::new(), "PID 1".to_string()))])
         .collect();
     let mut others: BTreeMap<String, String> = BTreeMap::new();
     let mut graph: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! What follows from a checked project: derived values, the guest's settings and its service table.
 
+use contract::paths::MODULES_SERVICE;
 use contract::service::{Limits, Listen, Readiness, Restart, Service};
 use contract::settings::Settings;
 
@@ -67,7 +68,7 @@ impl Checked {
         let mut services: Vec<Service> = consoles.chain(entries().map(|entry| self.service(entry))).collect();
         let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
         for service in &mut services {
-            service.after.retain(|name| names.contains(name));
+            service.after.retain(|name| names.contains(name) || name == MODULES_SERVICE);
         }
         services
     }
