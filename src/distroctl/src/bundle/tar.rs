@@ -46,7 +46,8 @@ fn header(name: &str, size: usize, time_secs: u64) -> [u8; BLOCK] {
     put(136, format!("{time_secs:011o}\0").as_bytes());
     put(148, b"        ");
     put(156, b"0");
-    put(257, b"ustar\000");
+    put(257, b"ustar\0");
+    put(263, b"00");
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
     let sum = format!("{sum:06o}\0 ");
     block.iter_mut().skip(148).zip(sum.bytes()).for_each(|(to, from)| *to = from);
