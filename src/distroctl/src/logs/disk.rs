@@ -59,22 +59,22 @@ impl DiskLog {
         Ok(log)
     }
 
-    /// Appends a line. What cannot be written is lost; the ring still has it.
-    pub(super) fn append(&mut self, line: &str, severity: u8) -> io::Result<()> {
+    /// Appends lines, of which the worst has this severity. What cannot be written is lost; the ring still has it.
+    pub(super) fn append(&mut self, lines: &str, severity: u8) -> io::Result<()> {
         if self.paused_until.is_some_and(|until| Instant::now() < until) {
             return Ok(());
         }
-        let written = self.file.write_all(line.as_bytes()).or_else(|error| {
+        let written = self.file.write_all(lines.as_bytes()).or_else(|error| {
             if error.kind() != io::ErrorKind::StorageFull || !self.remove_oldest() {
                 return Err(error);
             }
-            self.file.write_all(line.as_bytes())
+            self.file.write_all(lines.as_bytes())
         });
         if let Err(error) = written {
             self.paused_until = Some(Instant::now() + PAUSE);
             return Err(error);
         }
-        self.size = self.size.saturating_add(line.len() as u64);
+        self.size = self.size.saturating_add(lines.len() as u64);
         let since = *self.dirty_since.get_or_insert_with(Instant::now);
         if severity <= ERROR {
             self.dirty_since = Some(since.checked_sub(SYNC).unwrap_or(since));

@@ -179,7 +179,10 @@ fn kept(wanted: &Wanted<'_>) -> Result<ExitCode> {
         }
     };
     disk::read_all(Path::new(paths::DATA_LOG), add).with_context(|| {
-        format!("reading {}\nhint: messages are kept there if there is a data disk", paths::DATA_LOG)
+        format!(
+            "reading {}\nhint: messages are kept there if there is a data disk; root may read them",
+            paths::DATA_LOG
+        )
     })?;
     console::print(&lines.into_iter().collect::<String>())
 }

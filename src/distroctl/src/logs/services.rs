@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FallocateFlags;
 
@@ -19,6 +20,9 @@ const AT_A_TIME_BYTES: u64 = 256 << 10;
 /// kept from it, and the processor not from its work.
 const FLOOD_BYTES: u64 = 1 << 20;
 const FLOOD_KEPT_BYTES: u64 = 64 << 10;
+/// And messages of one service in this time: every message costs the processor, and pushes another one out of the ring.
+const RATE_COUNT: u32 = 10_000;
+const RATE_TIME: Duration = Duration::from_secs(30);
 /// A line that is longer is taken in parts.
 const LINE_MAX: usize = 8 << 10;
 
@@ -29,25 +33,53 @@ struct Taken {
     offset: u64,
 }
 
+/// How many messages a service has written lately.
+struct Rate {
+    since: Instant,
+    count: u32,
+}
+
+impl Rate {
+    /// Counts one; whether it is taken. What was not is told when the time is over.
+    fn take(&mut self, now: Instant) -> (bool, Option<u32>) {
+        let mut lost = None;
+        if now.saturating_duration_since(self.since) >= RATE_TIME {
+            lost = self.count.checked_sub(RATE_COUNT).filter(|lost| *lost > 0);
+            *self = Self { since: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        (self.count <= RATE_COUNT, lost)
+    }
+}
+
 /// All files of the folder.
 pub(super) struct Services {
     folder: PathBuf,
     open: BTreeMap<String, Taken>,
+    rates: BTreeMap<String, Rate>,
 }
 
 impl Services {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.into(), open: BTreeMap::new() }
+        Self { folder: folder.into(), open: BTreeMap::new(), rates: BTreeMap::new() }
     }
 
     /// Gives the lines that have come since, as service, severity, text; false if there may be more.
     pub(super) fn read(&mut self, mut each: impl FnMut(&str, u8, &str)) -> bool {
         let mut is_all = true;
+        let now = Instant::now();
         for name in names(&self.folder) {
             let path = self.folder.join(&name);
+            let rate = self.rates.entry(name.clone()).or_insert(Rate { since: now, count: 0 });
             let mut each = |line: &str| {
-                let (severity, text) = severity(line);
-                parts(text).for_each(|part| each(&name, severity, part));
+                let (is_taken, lost) = rate.take(now);
+                if let Some(lost) = lost {
+                    each(&name, 4, &format!("{lost} messages in {} s were too many: lost", RATE_TIME.as_secs()));
+                }
+                if is_taken {
+                    let (severity, text) = severity(line);
+                    parts(text).for_each(|part| each(&name, severity, part));
+                }
             };
             // What PID 1 has put aside comes first.
             let older = self.folder.join(format!("{name}{OLDER}"));
@@ -158,7 +190,9 @@ mod tests {
     use std::io::Write;
     use std::path::Path;
 
-    use super::{FLOOD_BYTES, Services, names, rest};
+    use std::time::Instant;
+
+    use super::{FLOOD_BYTES, RATE_COUNT, RATE_TIME, Rate, Services, names, rest};
 
     fn append(folder: &Path, name: &str, text: &str) {
         let mut file = std::fs::File::options().create(true).append(true).open(folder.join(name)).unwrap();
@@ -208,6 +242,16 @@ mod tests {
         std::fs::File::options().write(true).open(folder.join("a")).unwrap().set_len(0).unwrap();
         append(folder, "a", "five\n");
         assert_eq!(read(&mut services), ["a 6 four", "a 6 five"]);
+    }
+
+    #[test]
+    fn too_many_messages_are_counted_only() {
+        let begin = Instant::now();
+        let mut rate = Rate { since: begin, count: 0 };
+        assert!((0..RATE_COUNT).all(|_| rate.take(begin) == (true, None)));
+        assert!((0..7).all(|_| rate.take(begin + RATE_TIME / 2) == (false, None)));
+        assert_eq!(rate.take(begin + RATE_TIME), (true, Some(7)));
+        assert_eq!(rate.take(begin + RATE_TIME * 2), (true, None));
     }
 
     #[test]

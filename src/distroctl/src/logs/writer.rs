@@ -143,14 +143,16 @@ impl Writer {
     fn copy(&mut self) {
         let Disk::Open(disk) = &mut self.disk else { return };
         let clock = Clock::now();
-        let mut problem = None;
+        let (mut text, mut worst) = (String::new(), INFO);
         let _ = self.disk_cursor.read(|line| {
-            let Some(line) = Line::decode(line) else { return };
-            if let Err(error) = disk.append(&line.show(clock), line.severity) {
-                problem = Some(error);
+            if let Some(line) = Line::decode(line) {
+                text.push_str(&line.show(clock));
+                worst = worst.min(line.severity);
             }
         });
-        if let Some(error) = problem {
+        if !text.is_empty()
+            && let Err(error) = disk.append(&text, worst)
+        {
             log(&format!("<4>writing to {}: {error}; trying again in a minute", paths::DATA_LOG));
         }
         disk.tend(false);
