@@ -85,15 +85,17 @@ fn check_list(list: &mut Vec<Node>, rule: &Rule, path: &str, problems: &mut Vec<
 
 fn check_map(table: &mut Table, name_rule: &Rule, rule: &Rule, path: &str, problems: &mut Vec<Problem>) {
     table.0.retain(|(name, node)| {
-        let (rule, value) =
-            if (name_rule.valid)(name) { (rule, node.text()) } else { (name_rule, Some(name.as_str())) };
-        if value.is_some_and(rule.valid) {
-            return true;
+        let mut refuse = |rule: &Rule, text: Option<&str>, found: String| {
+            let reason = format!("expected {}, found {found}", rule.expected);
+            let hint = text.map_or_else(String::new, rule.hint);
+            problems.push(Problem::at(join(path, name), node.line, reason).hint(hint));
+            false
+        };
+        match node.text() {
+            _ if !(name_rule.valid)(name) => refuse(name_rule, Some(name), format!("{name:?}")),
+            Some(text) if (rule.valid)(text) => true,
+            text => refuse(rule, text, node.found()),
         }
-        let found = if std::ptr::eq(rule, name_rule) { format!("{name:?}") } else { node.found() };
-        let reason = format!("expected {}, found {found}", rule.expected);
-        problems.push(Problem::at(join(path, name), node.line, reason).hint(value.map_or_else(String::new, rule.hint)));
-        false
     });
 }
 

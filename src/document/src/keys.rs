@@ -15,6 +15,7 @@ pub static DOCUMENT: &[Key] = &[
     optional("proxy", Kind::Table(PROXY), "for the engine, shells and pulls"),
     optional("ca-certificates", Kind::Sum(&rules::CERTIFICATE), "further certificates to trust, PEM"),
     optional("registries", Kind::Table(REGISTRIES), "container registries"),
+    optional("ssh", Kind::Table(SSH), "SSH server"),
     optional("mounts", Kind::Tables("path", MOUNT), "further file systems"),
     optional("swap", Kind::Table(SWAP), "swap file on the data disk"),
     optional("boot-commands", Kind::Sum(&rules::TEXT), "shell commands run at every boot before network and engine"),
@@ -66,6 +67,12 @@ static REGISTRIES: &[Key] = &[
     optional("mirrors", Kind::Map(&rules::REGISTRY, &rules::REGISTRY), "registry = mirror that is asked first"),
     optional("credentials", Kind::Tables("registry", CREDENTIAL), "log-ins"),
 ];
+
+static SSH: &[Key] = &[optional(
+    "host-key",
+    Kind::Text(&rules::HOST_KEY),
+    "the server's ed25519 key, as ssh-keygen writes it, without a passphrase",
+)];
 
 static CREDENTIAL: &[Key] = &[
     required("registry", Kind::Text(&rules::REGISTRY), "registry"),

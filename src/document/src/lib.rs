@@ -7,16 +7,27 @@
 
 pub mod base64;
 mod check;
+#[cfg(test)]
+mod fuzz_tests;
+pub mod ignition;
 pub mod key;
 mod keys;
 mod merge;
 mod nearest;
 pub mod network;
+pub mod network_config;
 pub mod node;
 mod problem;
+mod reader;
 mod rules;
+mod schema;
+pub mod smbios;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
+pub mod user_data;
+mod yaml;
 
 pub use check::check;
 pub use keys::DOCUMENT;
@@ -24,6 +35,7 @@ pub use merge::merge;
 pub use network::Network;
 pub use node::{Node, Table, Value};
 pub use problem::Problem;
+pub use schema::{reference, schema};
 pub use text::{parse, write};
 pub use types::*;
 

@@ -38,6 +38,10 @@ pub(crate) const AUTHORIZED_KEY: Rule = Rule {
     },
     hint: |v| if v.contains("PRIVATE KEY") { "this is a private key: use the .pub file".into() } else { String::new() },
 };
+/// PROTOCOL.key of OpenSSH.
+pub(crate) const HOST_KEY: Rule = Rule::new("an OpenSSH private key: -----BEGIN OPENSSH PRIVATE KEY-----…", |v| {
+    v.contains("-----BEGIN OPENSSH PRIVATE KEY-----") && v.contains("-----END OPENSSH PRIVATE KEY-----") && v.is_ascii()
+});
 /// `crypt(5)`.
 pub(crate) const PASSWORD_HASH: Rule = Rule {
     expected: "a hash as crypt(5) makes it, \"$6$…\" or \"$y$…\"",

@@ -28,6 +28,8 @@ pub struct Document {
     pub ca_certificates: Vec<String>,
     /// Registries.
     pub registries: Registries,
+    /// Host key of the SSH server, OpenSSH's format.
+    pub host_key: Option<String>,
     /// Further file systems.
     pub mounts: Vec<Mount>,
     /// Size of the swap file in bytes; `Some(0)`: none.
@@ -165,6 +167,7 @@ impl Document {
             },
             ca_certificates: table.texts("ca-certificates"),
             registries: Registries::of(section("registries")),
+            host_key: section("ssh").text("host-key"),
             mounts: table.tables("mounts").map(Mount::of).collect(),
             swap_bytes: section("swap").text("size").and_then(|size| size_bytes(&size)),
             boot_commands: table.texts("boot-commands"),
