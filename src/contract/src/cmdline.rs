@@ -8,6 +8,9 @@ pub const WAIT_DISK: &str = "distro.waitdisk";
 pub const RESCUE: &str = "distro.rescue";
 /// `distro.verbose`: PID 1 prints each step.
 pub const VERBOSE: &str = "distro.verbose";
+/// `distro.provision=none`: no source of the configuration document is read. Other `distro.` keys with the path of one of
+/// the document's keys (`distro.proxy.http=…`) are a source themselves.
+pub const PROVISION: &str = "distro.provision";
 /// `distro.hostname=NAME`.
 pub const HOSTNAME: &str = "distro.hostname";
 /// `distro.watchdog=SECONDS` or `distro.watchdog=off`.
@@ -27,9 +30,14 @@ pub fn value<'a>(command_line: &'a str, key: &str) -> Option<&'a str> {
 
 /// All values of a key that may stand there more than once.
 pub fn values<'a>(command_line: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
-    words(command_line).filter_map(move |word| match word.split_once('=') {
-        Some((name, value)) => (name == key).then(|| value.trim_matches('"')),
-        None => (word == key).then_some(""),
+    pairs(command_line).filter(move |(name, _)| *name == key).map(|(_, value)| value)
+}
+
+/// All keys and values, in their order; the rules are those of [`value`].
+pub fn pairs(command_line: &str) -> impl Iterator<Item = (&str, &str)> {
+    words(command_line).map(|word| match word.split_once('=') {
+        Some((name, value)) => (name, value.trim_matches('"')),
+        None => (word, ""),
     })
 }
 

@@ -34,6 +34,10 @@ pub const SSH_KEY_TYPES: [&str; 7] = [
 pub mod fw_cfg {
     /// Lines in the format of `authorized_keys`, added to those of the user.
     pub const SSH_KEYS: &str = "opt/org.mkdistro/ssh-keys";
+    /// The configuration document.
+    pub const CONFIG: &str = "opt/org.mkdistro/config";
+    /// An Ignition configuration, where its own systems read it.
+    pub const IGNITION: &str = "opt/com.coreos/config";
 }
 
 /// Exit codes of the `mkdistro` program.

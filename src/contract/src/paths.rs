@@ -54,6 +54,17 @@ pub const RESOLV_CONF: &str = "/run/distro/resolv.conf";
 /// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";
 
+/// The configuration document of the image, the lightest of its sources.
+pub const IMAGE_CONFIG: &str = "/usr/lib/distro/config.toml";
+/// That of the data disk.
+pub const DATA_CONFIG: &str = "/var/lib/boot2podman/config.toml";
+/// The document that is in force, put together from all sources; root's only.
+pub const CONFIG: &str = "/run/distro/config.toml";
+/// What was wrong with the sources or could not be applied, a line each.
+pub const PROBLEMS: &str = "/run/distro/problems";
+/// `NAME=VALUE` lines that PID 1 adds to the environment of every service it starts.
+pub const ENVIRONMENT: &str = "/run/distro/environment";
+
 /// Where the data disk is mounted.
 pub const DATA_MOUNT: &str = "/mnt/data";
 /// Folders that come from the data disk; on it they have the same paths.
@@ -66,6 +77,8 @@ pub const HOST_KEY_ED25519: &str = "/var/lib/boot2podman/etc/ssh/dropbear_ed2551
 pub const DATA_AUTHORIZED_KEYS: &str = "/var/lib/boot2podman/etc/ssh/authorized_keys";
 /// Host name kept on the data disk.
 pub const DATA_HOSTNAME: &str = "/var/lib/boot2podman/etc/hostname";
+/// Folder of certificates to trust, `*.pem` and `*.crt`, on the data disk.
+pub const DATA_CERTS: &str = "/var/lib/boot2podman/certs";
 /// Random bytes from one boot for the next, on the data disk only.
 pub const RANDOM_SEED: &str = "/var/lib/boot2podman/random-seed";
 /// The user's keys from distro.toml.

@@ -16,6 +16,7 @@ mod memory;
 mod modules;
 mod network;
 mod overlay;
+mod provision;
 mod ready;
 mod screen;
 mod service;
@@ -38,6 +39,10 @@ Usage: distroctl COMMAND
   support-bundle     one archive of logs, configuration and state, without
                      secrets: to FILE, /tmp, or standard output in a pipe
   stop-containers    stops all running containers in parallel
+  apply [--dry-run]  applies the configuration again, prints what changes
+  validate FILE      checks a document, cloud-config, network-config or
+                     Ignition file: all problems at once
+  schema             the document's JSON schema
 
 Run as services by PID 1:
 
@@ -49,7 +54,9 @@ Run as services by PID 1:
   guest-agent        qemu-ga on its virtio port
   vsock-shell [PORT] a shell for the host (2222)
   disk mount         finds, checks and mounts the data disk
-  hostname           sets the host name
+  provision          applies the configuration from all its sources
+  provision run      runs the commands that wait for the engine
+  hostname [NAME]    sets the host name, or NAME
   keys               SSH host key and authorized_keys
   network            DHCP on every wired interface
   ready              waits for the engine, prints the READY line
@@ -78,6 +85,13 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
     match words {
         ["disk", "mount"] => disk::mount(),
         ["hostname"] => hostname::run(),
+        ["hostname", name] => hostname::keep(name),
+        ["provision"] => provision::boot(),
+        ["provision", "run"] => provision::run_late(),
+        ["apply"] => provision::apply(false),
+        ["apply", "--dry-run"] => provision::apply(true),
+        ["validate", file] => provision::validate(file),
+        ["schema"] => provision::schema(),
         ["keys"] => keys::run(),
         ["network"] => network::run(),
         ["ready", options @ ..] => match ready::Subject::of(options) {

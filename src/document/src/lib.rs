@@ -17,6 +17,7 @@ mod nearest;
 pub mod network;
 pub mod network_config;
 pub mod node;
+mod options;
 mod problem;
 mod reader;
 mod rules;
@@ -27,6 +28,7 @@ mod tests;
 mod text;
 mod types;
 pub mod user_data;
+mod validate;
 mod yaml;
 
 pub use check::check;
@@ -34,10 +36,12 @@ pub use keys::DOCUMENT;
 pub use merge::merge;
 pub use network::Network;
 pub use node::{Node, Table, Value};
+pub use options::from_options;
 pub use problem::Problem;
 pub use schema::{reference, schema};
 pub use text::{parse, write};
-pub use types::*;
+pub use types::{Credential, Document, File, Mount, Ntp, Proxy, Registries, User};
+pub use validate::validate;
 
 /// No source is larger.
 pub const MAX_BYTES: usize = 4 << 20;

@@ -24,10 +24,11 @@ const CAMPAIGNS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Readers that are fuzzed: tests whose name begins with `fuzz_`, in these packages.
-const FUZZED: [&str; 2] = ["formats", "mkdistro"];
+/// Readers that are fuzzed: tests whose name begins with `fuzz_`, in these packages, and whether that is a library.
+const FUZZED: [(&str, &str); 4] =
+    [("distroctl", "--bins"), ("document", "--lib"), ("formats", "--lib"), ("mkdistro", "--lib")];
 /// About how many there are; they share the time.
-const READERS: u64 = 19;
+const READERS: u64 = 26;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +76,9 @@ fn fuzz(minutes: u64) -> Result<bool> {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
     let seconds = (minutes * 60 / READERS).max(1);
     let mut sound = true;
-    for package in FUZZED {
+    for (package, target) in FUZZED {
         let mut command =
-            cargo(&["test", "--package", package, "--lib", "--", "fuzz_", "--nocapture", "--test-threads=1"]);
+            cargo(&["test", "--package", package, target, "--", "fuzz_", "--nocapture", "--test-threads=1"]);
         command.env("MKDISTRO_FUZZ_SECONDS", seconds.to_string()).env("MKDISTRO_FUZZ_SEED", seed.to_string());
         sound &= succeeds(&mut command)?;
     }

@@ -23,6 +23,8 @@ use anyhow::{Context, Result};
 use contract::{cmdline, paths};
 use rustix::mount::{MountFlags, UnmountFlags};
 
+pub(crate) use search::is_busy;
+
 use crate::console::log;
 use crate::guest::Guest;
 use crate::{file, modules, overlay};

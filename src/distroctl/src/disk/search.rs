@@ -103,6 +103,11 @@ impl Activity {
     }
 }
 
+/// Whether hardware that was there at start may still show a disk.
+pub(crate) fn is_busy() -> bool {
+    matches!(Activity::now(), Activity::Modules | Activity::Controller)
+}
+
 /// Looks for file systems with this label until one is there or patience is over.
 pub(super) fn find(label: &[u8], patience: Patience) -> Found {
     let events = subscribe().inspect_err(|error| log(&format!("listening for new disks: {error}"))).ok();

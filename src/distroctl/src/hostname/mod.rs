@@ -1,4 +1,5 @@
-//! `distroctl hostname`: the host name from the kernel command line, else the data disk, else the settings.
+//! `distroctl hostname`: the host name from the kernel command line, else the data disk, else the configuration document,
+//! else the settings. `distroctl hostname NAME` sets one and keeps it.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,21 +13,46 @@ use crate::guest::Guest;
 /// Sets the name and writes `/etc/hostname` and `/etc/hosts`.
 pub(crate) fn run() -> Result<ExitCode> {
     let guest = Guest::load();
-    let kept = file::read_limited(Path::new(paths::DATA_HOSTNAME), 1024)
-        .inspect_err(|error| guest.warn(&format!("{error:#}")))
-        .unwrap_or_default()
-        .map(|content| String::from_utf8_lossy(&content).trim().to_string());
-    let candidates = [
-        (cmdline::HOSTNAME, guest.option(cmdline::HOSTNAME)),
-        (paths::DATA_HOSTNAME, kept.as_deref()),
-        (paths::SETTINGS, Some(guest.settings.hostname.as_str())),
-    ];
-    let (name, problems) = choose(&candidates);
+    let (name, problems) = find(&guest);
     for problem in problems {
         guest.warn(&problem);
     }
-    set(name.unwrap_or("localhost"))?;
+    set(name.as_deref().unwrap_or("localhost"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sets a name and keeps it for the next boots, on the data disk if there is one.
+pub(crate) fn keep(name: &str) -> Result<ExitCode> {
+    check(name)?;
+    let path = Path::new(paths::DATA_HOSTNAME);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    file::replace(path, format!("{name}\n").as_bytes(), 0o644, None)?;
+    set(name)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name that this machine is to have.
+pub(crate) fn wanted() -> Option<String> {
+    find(&Guest::load()).0
+}
+
+fn find(guest: &Guest) -> (Option<String>, Vec<String>) {
+    let mut errors = Vec::new();
+    let kept = file::read_limited(Path::new(paths::DATA_HOSTNAME), 1024)
+        .inspect_err(|error| errors.push(format!("{error:#}")))
+        .unwrap_or_default()
+        .map(|content| String::from_utf8_lossy(&content).trim().to_string());
+    let provisioned = crate::provision::effective().hostname;
+    let candidates = [
+        (cmdline::HOSTNAME, guest.option(cmdline::HOSTNAME)),
+        (paths::DATA_HOSTNAME, kept.as_deref()),
+        (paths::CONFIG, provisioned.as_deref()),
+        (paths::SETTINGS, Some(guest.settings.hostname.as_str())),
+    ];
+    let (name, problems) = choose(&candidates);
+    errors.extend(problems);
+    (name.map(str::to_string), errors)
 }
 
 /// Gives the machine this name.

@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 use contract::{fw_cfg, paths};
 
 use crate::guest::Guest;
-use crate::{console, file, modules};
+use crate::provision::{self, Root};
+use crate::{console, file};
 
 /// No source of keys is read further than this.
 const SOURCE_LIMIT_BYTES: u64 = 256 * 1024;
@@ -35,7 +36,8 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// Merges the sources into the user's `authorized_keys`.
 fn authorize(guest: &Guest) -> Result<()> {
     let mut sources = Vec::new();
-    for path in [PathBuf::from(paths::IMAGE_AUTHORIZED_KEYS), paths::DATA_AUTHORIZED_KEYS.into(), fw_cfg_keys()] {
+    let fw_cfg_keys = provision::fw_cfg(&Root::system(), fw_cfg::SSH_KEYS);
+    for path in [PathBuf::from(paths::IMAGE_AUTHORIZED_KEYS), paths::DATA_AUTHORIZED_KEYS.into(), fw_cfg_keys] {
         match file::read_limited(&path, SOURCE_LIMIT_BYTES) {
             Ok(Some(content)) => {
                 sources.push((path.display().to_string(), String::from_utf8_lossy(&content).into_owned()));
@@ -44,6 +46,8 @@ fn authorize(guest: &Guest) -> Result<()> {
             Err(error) => guest.warn(&format!("authorized keys: {error:#}")),
         }
     }
+    let provisioned = provision::login_keys(&provision::effective(), &guest.settings.user).join("\n");
+    sources.push((paths::CONFIG.to_string(), provisioned));
     let merged = authorized::merge(sources.iter().map(|(source, text)| (source.as_str(), text.as_str())));
     for problem in &merged.problems {
         guest.warn(&format!("authorized keys: {problem}; the line is skipped"));
@@ -72,17 +76,4 @@ fn own_folder(path: &Path, uid: u32) -> Result<()> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
     };
     secure().with_context(|| format!("making {} for uid {uid}", path.display()))
-}
-
-/// Keys that QEMU passes to its guest. The module may not be there yet when hardware is still being recognized.
-fn fw_cfg_keys() -> PathBuf {
-    const ROOT: &str = "/sys/firmware/qemu_fw_cfg";
-    let qemu = || {
-        file::first_line("/sys/class/dmi/id/sys_vendor") == "QEMU"
-            || Path::new("/sys/bus/acpi/devices/QEMU0002:00").exists()
-    };
-    if !Path::new(ROOT).join("by_name").exists() && qemu() {
-        modules::load("qemu_fw_cfg");
-    }
-    Path::new(ROOT).join("by_name").join(fw_cfg::SSH_KEYS).join("raw")
 }

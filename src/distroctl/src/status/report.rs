@@ -6,7 +6,7 @@ use contract::paths;
 
 use crate::guest::{Guest, memory_kib, uptime_seconds};
 use crate::service::{self, Known};
-use crate::{addresses, file};
+use crate::{addresses, file, provision};
 
 /// Warnings that are shown.
 const WARNINGS: usize = 5;
@@ -59,7 +59,9 @@ impl Report {
         let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let services = service::all();
         let data = DataDisk::of(&file::first_line(paths::DATA_STATE));
-        let problems = problems(&services, &data, &std::fs::read_to_string(paths::WARNINGS).unwrap_or_default());
+        let warnings = std::fs::read_to_string(paths::WARNINGS).unwrap_or_default();
+        let mut problems = problems(&services, &data, &warnings);
+        problems.extend(provision::problems());
         Self {
             kernel: uname.release().to_string_lossy().into_owned(),
             host: uname.nodename().to_string_lossy().into_owned(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod ending;
+mod environment;
 pub(crate) mod graph;
 pub(crate) mod listen;
 pub(crate) mod log;

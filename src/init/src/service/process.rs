@@ -6,13 +6,15 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use contract::paths;
 use contract::service::{Readiness, Service};
 use rustix::process::{Resource, Rlimit};
 use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes};
 
-use super::{listen, log, notify};
+use super::{environment, listen, log, notify};
 use crate::cgroup;
 use crate::console;
 use crate::sys;
@@ -78,6 +80,7 @@ fn spawn(service: &Service, command: &[String], user_name: &str, socket: Option<
             child.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         }
     }
+    child.envs(environment::read(Path::new(paths::ENVIRONMENT)));
     child.envs(service.env.iter().map(|(key, value)| (key, value)));
     if service.ready == Readiness::Notify {
         child.env("NOTIFY_SOCKET", notify::path(&service.name));
