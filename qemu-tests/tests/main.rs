@@ -13,6 +13,7 @@ mod hardware;
 mod logs;
 mod matrix;
 mod output;
+mod provisioning;
 mod rebuild;
 mod robust;
 mod sbom;

@@ -197,3 +197,12 @@ fn the_schema_names_every_key() {
     let users = yaml.get("properties").and_then(|keys| keys.get("users")).and_then(|users| users.get("items"));
     assert_eq!(users.and_then(|items| items.get("required")).map(|names| names.entries().len()), Some(1));
 }
+
+/// The README's table is [`crate::reference`].
+#[test]
+fn the_readme_has_every_key() {
+    let readme = include_str!("../../../README.md");
+    let rows: Vec<String> =
+        crate::reference().iter().map(|(key, meaning, _)| format!("| `{key}` | {meaning} |\n")).collect();
+    assert!(readme.contains(&rows.concat()), "put these rows there:\n{}", rows.concat());
+}

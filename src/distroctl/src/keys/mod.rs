@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<ExitCode> {
 }
 
 /// Merges the sources into the user's `authorized_keys`.
-fn authorize(guest: &Guest) -> Result<()> {
+pub(crate) fn authorize(guest: &Guest) -> Result<()> {
     let mut sources = Vec::new();
     let fw_cfg_keys = provision::fw_cfg(&Root::system(), fw_cfg::SSH_KEYS);
     for path in [PathBuf::from(paths::IMAGE_AUTHORIZED_KEYS), paths::DATA_AUTHORIZED_KEYS.into(), fw_cfg_keys] {

@@ -11,6 +11,7 @@ mod engine;
 mod files;
 mod firmware;
 mod hooks;
+mod host_key;
 mod media;
 mod root;
 mod sources;
@@ -103,6 +104,7 @@ pub(crate) fn apply(dry_run: bool) -> Result<ExitCode> {
     }
     if !dry_run {
         record(&root, &problems)?;
+        crate::keys::authorize(&guest)?;
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(contract::exit::CONFIG) })
 }
@@ -144,6 +146,7 @@ fn run<'a>(root: &'a Root, guest: &Guest, collected: &Collected, purpose: Purpos
     accounts::apply(&mut changes, &document, &guest.settings);
     storage::apply(&mut changes, &document);
     files::apply(&mut changes, &document);
+    host_key::apply(&mut changes, &document);
     engine::apply(&mut changes, &document, &guest.settings);
     system::apply(&mut changes, &document, purpose == Purpose::Boot);
     hooks::prepare(&mut changes, collected);
