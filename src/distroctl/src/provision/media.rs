@@ -25,11 +25,14 @@ const DOCUMENT: &str = "MKDISTRO";
 /// Name of the document on such media.
 const DOCUMENT_FILE: &str = "mkdistro.toml";
 
+/// Names and contents of files.
+pub(super) type Files = Vec<(String, Vec<u8>)>;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Media {
     /// Of NoCloud media: the device's name, and name and content of its files.
-    pub(super) no_cloud: Option<(String, Vec<(String, Vec<u8>)>)>,
+    pub(super) no_cloud: Option<(String, Files)>,
     /// The document of a volume labelled MKDISTRO, and the device's name.
     pub(super) document: Option<(String, Vec<u8>)>,
     /// Volumes that could not be read.
@@ -83,7 +86,7 @@ fn look() -> Media {
 }
 
 /// Mounts a volume, reads these files as far as they are there, and unmounts it.
-fn read(node: &Path, volume: &Volume, names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
+fn read(node: &Path, volume: &Volume, names: &[&str]) -> Result<Files> {
     if !std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains(volume.driver) {
         modules::load(volume.driver);
     }
@@ -98,7 +101,7 @@ fn read(node: &Path, volume: &Volume, names: &[&str]) -> Result<Vec<(String, Vec
     files
 }
 
-fn read_files(folder: &Path, names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
+fn read_files(folder: &Path, names: &[&str]) -> Result<Files> {
     let mut files = Vec::new();
     for name in names {
         let path: PathBuf = folder.join(name);
