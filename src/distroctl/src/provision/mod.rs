@@ -149,7 +149,10 @@ fn run<'a>(root: &'a Root, guest: &Guest, collected: &Collected, purpose: Purpos
     host_key::apply(&mut changes, &document);
     engine::apply(&mut changes, &document, &guest.settings);
     system::apply(&mut changes, &document, purpose == Purpose::Boot);
-    hooks::prepare(&mut changes, collected);
+    // By hand nothing of the user's runs.
+    if purpose == Purpose::Boot {
+        hooks::prepare(&mut changes, collected);
+    }
     changes
 }
 
