@@ -9,6 +9,9 @@ use crate::node::{Node, Table, Value};
 pub fn check(table: &mut Table, keys: &'static [Key]) -> Vec<Problem> {
     let mut problems = Vec::new();
     check_table(table, keys, "", &mut problems);
+    if let Some(network) = table.table("network").filter(|_| std::ptr::eq(keys, crate::DOCUMENT)) {
+        crate::network::check(network, &mut problems);
+    }
     problems.sort_by_key(|problem| problem.line);
     problems
 }
