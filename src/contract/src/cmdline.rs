@@ -20,6 +20,11 @@ pub const SYSLOG: &str = "distro.syslog";
 /// `distro.share=TAG:PATH[:ro]`, any number of times: a folder of the host, by virtiofs or 9p.
 pub const SHARE: &str = "distro.share";
 
+/// `ip=…`: the network in the kernel's words or dracut's, read by the guest; may be there several times.
+pub const IP: &str = "ip";
+/// `nameserver=ADDRESS`; may be there several times.
+pub const NAMESERVER: &str = "nameserver";
+
 /// The value of `key` in a kernel command line: the last one wins; a key without `=` has the empty value.
 ///
 /// Quoting is the kernel's: double quotes around a value keep spaces (kernel

@@ -47,9 +47,15 @@ pub const PROVISIONED_SETTINGS: &str = "/run/distro/settings";
 pub const MODULES_LOADED: &str = "/run/distro/modules-loaded";
 /// Name of PID 1's own service that loads modules.
 pub const MODULES_SERVICE: &str = "modules";
+/// The configuration document as all sources together make it, TOML; written before the network is configured.
+pub const DOCUMENT: &str = "/run/distro/document.toml";
+/// One file per network interface that has static settings.
+pub const STATIC_NET_DIR: &str = "/run/distro/net-static";
+/// One file per network interface that router advertisements have told of.
+pub const ADVERTISED_NET_DIR: &str = "/run/distro/net-ra";
 /// One file per network interface that has a lease.
 pub const LEASE_DIR: &str = "/run/distro/net";
-/// Name servers of all leases; `/etc/resolv.conf` of the image is a link to it.
+/// Name servers of all interfaces; `/etc/resolv.conf` of the image is a link to it.
 pub const RESOLV_CONF: &str = "/run/distro/resolv.conf";
 /// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";

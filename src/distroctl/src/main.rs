@@ -38,6 +38,8 @@ Usage: distroctl COMMAND
                      --kept what is on the data disk)
   support-bundle     one archive of logs, configuration and state, without
                      secrets: to FILE, /tmp, or standard output in a pipe
+  network status     interfaces, addresses, routes, name servers
+  network apply      reads the network's configuration again
   stop-containers    stops all running containers in parallel
   apply [--dry-run]  applies the configuration again, prints what changes
   validate FILE      checks a document, cloud-config, network-config or
@@ -58,7 +60,7 @@ Run as services by PID 1:
   provision run      runs the commands that wait for the engine
   hostname [NAME]    sets the host name, or NAME
   keys               SSH host key and authorized_keys
-  network            DHCP on every wired interface
+  network            configures interfaces, DHCP on every other wired one
   ready              waits for the engine, prints the READY line
                      (--socket PATH: of another engine; --port N: for a web
                      server; --no-engine: for neither)
@@ -94,6 +96,8 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["schema"] => provision::schema(),
         ["keys"] => keys::run(),
         ["network"] => network::run(),
+        ["network", "status"] => network::status(),
+        ["network", "apply"] => network::apply(),
         ["ready", options @ ..] => match ready::Subject::of(options) {
             Some(subject) => ready::run(subject),
             None => usage(&format!("not understood: {}", words.join(" "))),

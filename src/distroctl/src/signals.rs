@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 
-/// A pipe that becomes readable when SIGTERM, SIGINT or SIGHUP has come.
-pub(crate) fn stop_requests() -> std::io::Result<PipeReader> {
+/// A pipe from which a byte can be read when SIGTERM, SIGINT or SIGHUP has come: the signal's number.
+pub(crate) fn requests() -> std::io::Result<PipeReader> {
     let (reader, writer) = pipe()?;
     WRITER.store(writer.into_raw_fd(), Ordering::Relaxed);
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
@@ -20,7 +20,7 @@ pub(crate) fn stop_requests() -> std::io::Result<PipeReader> {
     Ok(reader)
 }
 
-extern "C" fn handler(_signal: libc::c_int) {
+extern "C" fn handler(signal: libc::c_int) {
     // SAFETY: the descriptor stays open for the life of the process, the buffer is one byte.
-    unsafe { libc::write(WRITER.load(Ordering::Relaxed), [0u8].as_ptr().cast(), 1) };
+    unsafe { libc::write(WRITER.load(Ordering::Relaxed), [signal as u8].as_ptr().cast(), 1) };
 }

@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// The service: runs until SIGTERM, then takes what is still there.
 pub(crate) fn run() -> Result<ExitCode> {
-    let stop = signals::stop_requests().context("installing signal handlers")?;
+    let stop = signals::requests().context("installing signal handlers")?;
     let mut writer = Writer::open()?;
     let folder = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
         .context("making an inotify descriptor")?;

@@ -46,7 +46,7 @@ impl Client {
     }
 
     /// Whether it serves this interface; a renamed or replaced one is another.
-    pub(super) fn is_for(&self, interface: &Interface) -> bool {
+    pub(super) fn serves(&self, interface: &Interface) -> bool {
         self.interface.index == interface.index && self.interface.name == interface.name
     }
 

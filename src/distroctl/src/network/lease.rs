@@ -1,80 +1,58 @@
-//! A DHCP lease: read from what udhcpc tells its script (environment variables, busybox `networking/udhcp/dhcpc.c`), kept
-//! as `key value` lines in [`contract::paths::LEASE_DIR`], and turned into the changes that it asks for.
+//! What an interface is given: read from what udhcpc tells its script (environment variables, busybox
+//! `networking/udhcp/dhcpc.c`) or made from the document, kept as `key value` lines in files, one for each source and
+//! interface, and turned into the changes that it asks for.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use document::network::{Cidr, Route, is_domain, is_interface_name};
 
-/// An IPv4 address and the length of its network's prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network {
-    pub(crate) address: Ipv4Addr,
-    pub(crate) prefix: u8,
-}
-
-impl Network {
-    fn new(address: Ipv4Addr, prefix: u8) -> Result<Self> {
-        if prefix > 32 {
-            bail!("prefix length {prefix}, at most 32 is possible");
-        }
-        Ok(Self { address, prefix })
-    }
-
-    fn mask(self) -> u32 {
-        u32::MAX.checked_shl(32 - u32::from(self.prefix.min(32))).unwrap_or(0)
-    }
-
-    pub(super) fn base(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.address.to_bits() & self.mask())
-    }
-
-    pub(super) fn broadcast(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.address.to_bits() | !self.mask())
-    }
-
-    fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() & self.mask() == self.base().to_bits()
-    }
-}
-
-impl std::fmt::Display for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-impl std::str::FromStr for Network {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
-        Self::new(
-            address.parse().with_context(|| format!("address {address:?}"))?,
-            prefix.parse().with_context(|| format!("prefix length {prefix:?}"))?,
-        )
-    }
-}
-
-/// A route; gateway 0.0.0.0 means that the destination is on the link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Route {
-    pub(super) destination: Network,
-    pub(super) gateway: Ipv4Addr,
-    /// The gateway is outside of the interface's network, as some clouds have it, and reached directly nevertheless.
-    pub(super) on_link: bool,
-}
-
-/// What a DHCP server has given to an interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What one source (the document, a DHCP server, router advertisements) gives to an interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lease {
-    pub(crate) network: Network,
+    pub(crate) addresses: Vec<Cidr>,
     pub(super) routes: Vec<Route>,
     pub(super) mtu: Option<u32>,
-    pub(super) dns: Vec<Ipv4Addr>,
+    pub(super) dns: Vec<NameServer>,
     pub(super) search: Vec<String>,
-    pub(super) ntp: Vec<Ipv4Addr>,
+    pub(crate) ntp: Vec<IpAddr>,
     pub(super) hostname: Option<String>,
+}
+
+/// A name server; one with a link-local address is reached through one interface only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NameServer {
+    pub(crate) address: IpAddr,
+    pub(crate) zone: Option<String>,
+}
+
+impl From<IpAddr> for NameServer {
+    fn from(address: IpAddr) -> Self {
+        Self { address, zone: None }
+    }
+}
+
+impl std::fmt::Display for NameServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.zone {
+            Some(zone) => write!(f, "{}%{zone}", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
+}
+
+impl std::str::FromStr for NameServer {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (address, zone) = match text.split_once('%') {
+            Some((address, zone)) if is_interface_name(zone) => (address, Some(zone.to_string())),
+            Some(_) => return Err(()),
+            None => (text, None),
+        };
+        Ok(Self { address: address.parse().map_err(drop)?, zone })
+    }
 }
 
 impl Lease {
@@ -84,19 +62,23 @@ impl Lease {
         let words = |key: &str| -> Vec<String> {
             env(key).unwrap_or_default().split_ascii_whitespace().map(str::to_string).collect()
         };
-        let addresses =
-            |key: &str| -> Vec<Ipv4Addr> { words(key).iter().filter_map(|word| word.parse().ok()).collect() };
+        let addresses = |key: &str| -> Vec<IpAddr> {
+            words(key).iter().filter_map(|word| word.parse::<Ipv4Addr>().ok()).map(IpAddr::from).collect()
+        };
         let ip = env("ip").context("udhcpc gave no \"ip\"")?;
-        let network = Network::new(ip.trim().parse().with_context(|| format!("ip {ip:?}"))?, prefix(&env))?;
+        let address: Ipv4Addr = ip.trim().parse().with_context(|| format!("ip {ip:?}"))?;
+        let prefix = prefix(&env);
+        let network = Cidr::new(address.into(), prefix)
+            .with_context(|| format!("prefix length {prefix}, at most 32 is possible"))?;
         let mut search: Vec<String> = words("search");
         search.extend(words("domain"));
         search.retain(|domain| is_domain(domain));
         search.dedup();
         Ok(Self {
-            network,
+            addresses: vec![network],
             routes: routes(network, &words("staticroutes"), &addresses("router")),
             mtu: env("mtu").and_then(|mtu| mtu.trim().parse().ok()).filter(|mtu| (576..=65535).contains(mtu)),
-            dns: addresses("dns").into_iter().filter(|address| !address.is_unspecified()).collect(),
+            dns: addresses("dns").into_iter().filter(|address| !address.is_unspecified()).map(Into::into).collect(),
             search,
             ntp: addresses("ntpsrv"),
             hostname: env("hostname").filter(|name| crate::hostname::check(name).is_ok()),
@@ -105,13 +87,16 @@ impl Lease {
 
     /// The text of its state file.
     pub(super) fn encode(&self) -> String {
-        let mut text = format!("address {}\n", self.network);
+        let mut text = String::new();
         let mut line = |key: &str, value: &dyn std::fmt::Display| {
             let _ = writeln!(text, "{key} {value}");
         };
+        self.addresses.iter().for_each(|address| line("address", address));
         for route in &self.routes {
+            let via = route.via.map_or_else(|| "-".to_string(), |via| via.to_string());
+            let metric = route.metric.map_or_else(|| "-".to_string(), |metric| metric.to_string());
             let on_link = if route.on_link { " onlink" } else { "" };
-            line("route", &format_args!("{} {}{on_link}", route.destination, route.gateway));
+            line("route", &format_args!("{} {via} {metric}{on_link}", route.to));
         }
         self.mtu.iter().for_each(|mtu| line("mtu", mtu));
         self.dns.iter().for_each(|address| line("dns", address));
@@ -122,28 +107,16 @@ impl Lease {
     }
 
     /// Reads a state file; lines that it does not know are passed over.
-    pub(crate) fn decode(text: &str) -> Option<Self> {
-        let mut lease: Option<Self> = None;
+    pub(crate) fn decode(text: &str) -> Self {
+        let mut lease = Self::default();
         for (key, value) in text.lines().filter_map(|line| line.split_once(' ')) {
-            let Some(lease) = &mut lease else {
-                let network = (key == "address").then(|| value.parse().ok())??;
-                lease = Some(Self {
-                    network,
-                    routes: Vec::new(),
-                    mtu: None,
-                    dns: Vec::new(),
-                    search: Vec::new(),
-                    ntp: Vec::new(),
-                    hostname: None,
-                });
-                continue;
-            };
             match key {
+                "address" => lease.addresses.extend(value.parse::<Cidr>()),
                 "route" => lease.routes.extend(decode_route(value)),
                 "mtu" => lease.mtu = value.parse().ok(),
-                "dns" => lease.dns.extend(value.parse::<Ipv4Addr>()),
+                "dns" => lease.dns.extend(value.parse::<NameServer>()),
                 "search" => lease.search.push(value.into()),
-                "ntp" => lease.ntp.extend(value.parse::<Ipv4Addr>()),
+                "ntp" => lease.ntp.extend(value.parse::<IpAddr>()),
                 "hostname" => lease.hostname = Some(value.into()),
                 _ => {}
             }
@@ -162,37 +135,39 @@ fn prefix(env: &impl Fn(&str) -> Option<String>) -> u8 {
 }
 
 /// RFC 3442: a server that gives classless static routes has its default route among them, and `router` is ignored.
-fn routes(network: Network, static_routes: &[String], routers: &[Ipv4Addr]) -> Vec<Route> {
-    let route = |destination: Network, gateway: Ipv4Addr| Route {
-        destination,
-        gateway,
-        on_link: !gateway.is_unspecified() && !network.contains(gateway),
+fn routes(network: Cidr, static_routes: &[String], routers: &[IpAddr]) -> Vec<Route> {
+    let route = |to: Cidr, gateway: IpAddr| {
+        let via = Some(gateway).filter(|gateway| !gateway.is_unspecified());
+        Route { to, via, metric: None, on_link: via.is_some_and(|via| !network.contains(via)) }
     };
+    let ipv4 = |cidr: &Cidr| cidr.address.is_ipv4();
     let routes: Vec<Route> = static_routes
         .chunks_exact(2)
-        .filter_map(|pair| Some(route(pair.first()?.parse().ok()?, pair.get(1)?.parse().ok()?)))
+        .filter_map(|pair| {
+            let to = pair.first()?.parse().ok().filter(ipv4)?;
+            Some(route(to, pair.get(1)?.parse::<Ipv4Addr>().ok()?.into()))
+        })
         .collect();
     if !routes.is_empty() {
         return routes;
     }
-    let default = Network { address: Ipv4Addr::UNSPECIFIED, prefix: 0 };
-    routers.iter().filter(|router| !router.is_unspecified()).take(1).map(|router| route(default, *router)).collect()
+    routers
+        .iter()
+        .filter(|router| !router.is_unspecified())
+        .take(1)
+        .map(|router| route(Cidr::all(false), *router))
+        .collect()
 }
 
 fn decode_route(text: &str) -> Option<Route> {
     let mut words = text.split(' ');
-    Some(Route {
-        destination: words.next()?.parse().ok()?,
-        gateway: words.next()?.parse().ok()?,
-        on_link: words.next() == Some("onlink"),
-    })
-}
-
-/// Names come from the network and go into a file that every program parses.
-fn is_domain(name: &str) -> bool {
-    (1..=253).contains(&name.len())
-        && !name.starts_with(['-', '.'])
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+    let to = words.next()?.parse().ok()?;
+    let via = match words.next()? {
+        "-" => None,
+        via => Some(via.parse().ok()?),
+    };
+    let metric = words.next()?.parse().ok();
+    Some(Route { to, via, metric, on_link: words.next() == Some("onlink") })
 }
 
 /// What an interface has unless a server says otherwise.
@@ -202,9 +177,9 @@ const ETHERNET_MTU: u32 = 1500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     DeleteRoute(Route),
-    DeleteAddress(Network),
+    DeleteAddress(Cidr),
     SetMtu(u32),
-    AddAddress(Network),
+    AddAddress(Cidr),
     AddRoute(Route),
 }
 
@@ -215,19 +190,17 @@ pub(super) fn changes(old: Option<&Lease>, new: Option<&Lease>) -> Vec<Change> {
     if let Some(old) = old {
         let gone = |route: &&Route| new.is_none_or(|new| !new.routes.contains(route));
         changes.extend(old.routes.iter().filter(gone).map(|route| Change::DeleteRoute(*route)));
-        if new.is_none_or(|new| new.network != old.network) {
-            changes.push(Change::DeleteAddress(old.network));
-        }
+        let gone = |address: &&Cidr| new.is_none_or(|new| !new.addresses.contains(address));
+        changes.extend(old.addresses.iter().filter(gone).map(|address| Change::DeleteAddress(*address)));
     }
     let mtu = |lease: Option<&Lease>| lease.and_then(|lease| lease.mtu);
     if let Some(mtu) = mtu(new).or(mtu(old).map(|_| ETHERNET_MTU)) {
         changes.push(Change::SetMtu(mtu));
     }
     if let Some(new) = new {
-        changes.push(Change::AddAddress(new.network));
+        changes.extend(new.addresses.iter().map(|address| Change::AddAddress(*address)));
         // What a gateway is reached through comes before what goes through the gateway.
-        let (direct, through): (Vec<Route>, Vec<Route>) =
-            new.routes.iter().partition(|route| route.gateway.is_unspecified());
+        let (direct, through): (Vec<Route>, Vec<Route>) = new.routes.iter().partition(|route| route.via.is_none());
         changes.extend(direct.into_iter().chain(through).map(Change::AddRoute));
     }
     changes

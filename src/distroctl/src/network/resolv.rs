@@ -1,4 +1,4 @@
-//! `/etc/resolv.conf` from the leases of all interfaces (resolv.conf(5)).
+//! `/etc/resolv.conf` from what all interfaces are given (resolv.conf(5)).
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ const SEARCH_DOMAINS: usize = 6;
 
 /// Writes the file and tells of a change. Not at `/etc/resolv.conf`: a rename there would replace the image's link, which
 /// is there from the start.
-pub(super) fn publish(leases: &[Lease]) -> Result<()> {
+pub(super) fn publish(first: &Lease, leases: &[Lease]) -> Result<()> {
     let path = Path::new(paths::RESOLV_CONF);
-    let text = merge(leases);
+    let text = merge(first, leases);
     if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(());
     }
@@ -45,14 +45,14 @@ fn running(pid_file: &Path, name: &str, proc: &Path) -> Option<Pid> {
     (pid > 1 && file::first_line(comm) == name).then(|| Pid::from_raw(pid))?
 }
 
-/// The file's text; leases in order of preference, each server and domain once. One server of each interface first, so that
-/// an interface with many servers leaves room for the others.
-pub(super) fn merge(leases: &[Lease]) -> String {
+/// The file's text; leases in order of preference, each server and domain once. All of `first`, then one server of each
+/// interface, so that an interface with many servers leaves room for the others.
+pub(super) fn merge(first: &Lease, leases: &[Lease]) -> String {
     let depth = leases.iter().map(|lease| lease.dns.len()).max().unwrap_or(0);
     let by_rank = (0..depth).flat_map(|rank| leases.iter().filter_map(move |lease| lease.dns.get(rank)));
-    let servers = unique(by_rank, NAME_SERVERS);
-    let domains = unique(leases.iter().flat_map(|lease| &lease.search), SEARCH_DOMAINS);
-    let mut text = String::from("# Written by distroctl network from DHCP leases.\n");
+    let servers = unique(first.dns.iter().chain(by_rank), NAME_SERVERS);
+    let domains = unique(std::iter::once(first).chain(leases).flat_map(|lease| &lease.search), SEARCH_DOMAINS);
+    let mut text = String::from("# Written by distroctl network.\n");
     if !domains.is_empty() {
         text.push_str("search");
         domains.iter().for_each(|domain| text.extend([" ", domain.as_str()]));
@@ -80,19 +80,24 @@ mod tests {
 
     #[test]
     fn merges_interfaces() {
-        let one =
-            Lease::decode("address 10.0.0.1/8\ndns 1.1.1.1\ndns 1.1.1.2\ndns 1.1.1.3\nsearch a\nsearch b\n").unwrap();
-        let two = Lease::decode("address 10.0.0.2/8\ndns 2.2.2.2\ndns 1.1.1.1\nsearch b\nsearch c\n").unwrap();
-        let head = "# Written by distroctl network from DHCP leases.\n";
+        let none = Lease::default();
+        let one = Lease::decode("address 10.0.0.1/8\ndns 1.1.1.1\ndns 1.1.1.2\ndns 1.1.1.3\nsearch a\nsearch b\n");
+        let two = Lease::decode("address 10.0.0.2/8\ndns 2.2.2.2\ndns 1.1.1.1\nsearch b\nsearch c\n");
+        let head = "# Written by distroctl network.\n";
         assert_eq!(
-            merge(&[one.clone(), two]),
+            merge(&none, &[one.clone(), two]),
             format!("{head}search a b c\nnameserver 1.1.1.1\nnameserver 2.2.2.2\nnameserver 1.1.1.2\n")
         );
         assert_eq!(
-            merge(&[one]),
+            merge(&none, &[one.clone()]),
             format!("{head}search a b\nnameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\n")
         );
-        assert_eq!(merge(&[]), head);
+        assert_eq!(merge(&none, &[]), head);
+        let own = Lease::decode("dns fe80::1%eth0\ndns 3.3.3.3\nsearch z\n");
+        assert_eq!(
+            merge(&own, &[one]),
+            format!("{head}search z a b\nnameserver fe80::1%eth0\nnameserver 3.3.3.3\nnameserver 1.1.1.1\n")
+        );
     }
 
     #[test]

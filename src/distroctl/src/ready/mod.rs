@@ -109,10 +109,10 @@ fn wait_for_address() -> Option<String> {
     }
 }
 
-/// A leased address, else any IPv4, else any IPv6 address of a wired interface.
+/// An address of the document, a leased one, else any IPv4, else any IPv6 address of a wired interface.
 fn address(wired: &[&str]) -> Option<String> {
-    if let Some(lease) = network::leases().first() {
-        return Some(lease.network.address.to_string());
+    if let Some(address) = network::all_leases().iter().find_map(|lease| lease.addresses.first().copied()) {
+        return Some(address.address.to_string());
     }
     let mut found = addresses::list().unwrap_or_default();
     found.retain(|address| wired.contains(&address.interface.as_str()));

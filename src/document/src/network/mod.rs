@@ -141,7 +141,9 @@ impl Interface {
     /// Whether it is for the interface of this name, address and driver.
     pub fn selects(&self, name: &str, mac: Option<MacAddress>, driver: Option<&str>) -> bool {
         match &self.selector {
-            Some(selector) => selector.matches(name, mac, driver) || (self.rename && name == self.name),
+            // What it was given does not make it another.
+            Some(_) if (self.rename && name == self.name) || (mac.is_some() && mac == self.mac) => true,
+            Some(selector) => selector.matches(name, mac, driver),
             None => types::glob(&self.name, name),
         }
     }
