@@ -57,6 +57,8 @@ pub const ADVERTISED_NET_DIR: &str = "/run/distro/net-ra";
 pub const LEASE_DIR: &str = "/run/distro/net";
 /// Name servers of all interfaces; `/etc/resolv.conf` of the image is a link to it.
 pub const RESOLV_CONF: &str = "/run/distro/resolv.conf";
+/// What the clock was last set by, one line.
+pub const NTP_STATE: &str = "/run/distro/ntp";
 /// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";
 

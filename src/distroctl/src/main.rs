@@ -15,6 +15,7 @@ mod logs;
 mod memory;
 mod modules;
 mod network;
+mod ntp;
 mod overlay;
 mod provision;
 mod ready;
@@ -40,6 +41,7 @@ Usage: distroctl COMMAND
                      secrets: to FILE, /tmp, or standard output in a pipe
   network status     interfaces, addresses, routes, name servers
   network apply      reads the network's configuration again
+  ntp status         what the clock was last set by
   stop-containers    stops all running containers in parallel
   apply [--dry-run]  applies the configuration again, prints what changes
   validate FILE      checks a document, cloud-config, network-config or
@@ -61,6 +63,7 @@ Run as services by PID 1:
   hostname [NAME]    sets the host name, or NAME
   keys               SSH host key and authorized_keys
   network            configures interfaces, DHCP on every other wired one
+  ntp                keeps the clock right
   ready              waits for the engine, prints the READY line
                      (--socket PATH: of another engine; --port N: for a web
                      server; --no-engine: for neither)
@@ -98,6 +101,8 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["network"] => network::run(),
         ["network", "status"] => network::status(),
         ["network", "apply"] => network::apply(),
+        ["ntp"] => ntp::run(),
+        ["ntp", "status"] => ntp::status(),
         ["ready", options @ ..] => match ready::Subject::of(options) {
             Some(subject) => ready::run(subject),
             None => usage(&format!("not understood: {}", words.join(" "))),

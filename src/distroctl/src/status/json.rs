@@ -66,6 +66,13 @@ pub(super) fn of(report: &Report) -> String {
             ("exit", status.and_then(|status| status.exit).map_or("null".into(), |exit| string(&exit.to_string()))),
         ])
     }));
+    let links = array(report.links.iter().map(|link| {
+        object(&[
+            ("interface", string(&link.name)),
+            ("link", string(&link.link)),
+            ("dns", array(link.dns.iter().map(|server| string(server)))),
+        ])
+    }));
     let engine = match &report.engine {
         Some((name, state)) => object(&[("service", string(name)), ("state", string(state))]),
         None => "null".into(),
@@ -78,6 +85,8 @@ pub(super) fn of(report: &Report) -> String {
         ("up-seconds", report.up_seconds.to_string()),
         ("ready", or_null(&report.ready)),
         ("addresses", pairs(&report.addresses, "interface", "address")),
+        ("links", links),
+        ("clock", or_null(&report.clock)),
         ("host-keys", pairs(&report.host_keys, "type", "fingerprint")),
         ("memory", memory),
         ("data-disk", data),

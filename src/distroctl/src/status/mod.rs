@@ -52,6 +52,13 @@ pub(crate) fn lines(report: &Report) -> String {
     for (interface, address) in &report.addresses {
         line("address", &format!("{address} ({interface})"));
     }
+    for link in &report.links {
+        line("link", &format!("{} {}{}", link.name, link.link, link.details));
+        link.dns.iter().for_each(|server| line("dns", server));
+    }
+    if !report.clock.is_empty() {
+        line("clock", &report.clock);
+    }
     for (kind, fingerprint) in &report.host_keys {
         line("host key", &format!("{fingerprint} ({kind})"));
     }

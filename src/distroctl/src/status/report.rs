@@ -6,7 +6,7 @@ use contract::paths;
 
 use crate::guest::{Guest, memory_kib, uptime_seconds};
 use crate::service::{self, Known};
-use crate::{addresses, file, provision};
+use crate::{addresses, file, network, provision};
 
 /// Warnings that are shown.
 const WARNINGS: usize = 5;
@@ -23,6 +23,9 @@ pub(crate) struct Report {
     pub(crate) ready: String,
     /// Interface and address.
     pub(crate) addresses: Vec<(String, String)>,
+    pub(crate) links: Vec<network::Summary>,
+    /// What the NTP client says.
+    pub(crate) clock: String,
     /// Type and fingerprint.
     pub(crate) host_keys: Vec<(String, String)>,
     pub(crate) memory: Memory,
@@ -73,6 +76,8 @@ impl Report {
                 .filter(|address| is_of_host(&address.interface))
                 .map(|address| (address.interface, address.ip.to_string()))
                 .collect(),
+            links: network::summaries(),
+            clock: file::first_line(paths::NTP_STATE),
             host_keys: host_keys(&std::fs::read_to_string(paths::HOST_KEY_FINGERPRINTS).unwrap_or_default()),
             memory: Memory::of(&meminfo),
             data,
