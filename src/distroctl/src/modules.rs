@@ -7,7 +7,13 @@ use crate::console;
 /// Loads a module by name through busybox: the kernel's own `request_module` needs `/sbin/modprobe`, which need not exist.
 /// A module that is built in, or missing, is the business of what comes next.
 pub(crate) fn load(name: &str) {
-    let result = Command::new("/usr/bin/busybox").args(["modprobe", "-q", name]).stdin(Stdio::null()).status();
+    load_with(name, &[]);
+}
+
+/// The same with parameters, `KEY=VALUE` each.
+pub(crate) fn load_with(name: &str, parameters: &[&str]) {
+    let mut modprobe = Command::new("/usr/bin/busybox");
+    let result = modprobe.args(["modprobe", "-q", name]).args(parameters).stdin(Stdio::null()).status();
     match result {
         Ok(status) if status.success() => {}
         Ok(status) => console::log(&format!("modprobe {name}: {status}")),

@@ -103,11 +103,12 @@ impl Links {
             },
             _ => None,
         };
-        modules::load(match link {
-            Link::Vlan { .. } => "8021q",
-            Link::Bond { .. } => "bonding",
-            Link::Bridge { .. } => "bridge",
-        });
+        match link {
+            Link::Vlan { .. } => modules::load("8021q"),
+            // Otherwise it makes a bond0 by itself.
+            Link::Bond { .. } => modules::load_with("bonding", &["max_bonds=0"]),
+            Link::Bridge { .. } => modules::load("bridge"),
+        }
         let result = socket.create_link(&entry.name, link, lower);
         let made = self.done(result, format!("{}: making a {}", entry.name, link.kind()));
         if made {
@@ -115,6 +116,15 @@ impl Links {
             self.made.push((entry.name.clone(), link.clone()));
         }
         made
+    }
+
+    /// One that is there already: an earlier run's, or the `bond0` of a kernel with bonding built in. A bond with members keeps
+    /// its mode, which is no news.
+    fn adopt(&mut self, found: &Interface, link: &Link, socket: &RouteSocket) {
+        if !self.made.iter().any(|(name, _)| *name == found.name) {
+            let _ = socket.change_link(found.index, link);
+            self.made.push((found.name.clone(), link.clone()));
+        }
     }
 
     /// Takes in members that are missing and lets go of those that are no longer wanted. What containers have put on a
@@ -127,6 +137,7 @@ impl Links {
         interfaces: &[Interface],
         socket: &RouteSocket,
     ) -> bool {
+        self.adopt(found, link, socket);
         let mut wanted: Vec<&Interface> =
             link.members().iter().flat_map(|member| resolve(network, member, interfaces)).collect();
         wanted.retain(|member| member.index != found.index);

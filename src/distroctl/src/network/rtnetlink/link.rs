@@ -59,6 +59,12 @@ impl RouteSocket {
         self.call(create_request(name, link, lower))
     }
 
+    /// Gives a bond or bridge other settings.
+    pub(in super::super) fn change_link(&self, index: u32, link: &Link) -> Result<()> {
+        let request = Request::new(RTM_NEWLINK, 0, &link_message(index, 0, 0));
+        self.call(request.attribute(NESTED | IFLA_LINKINFO, &link_info(link)))
+    }
+
     /// Removes a link that was made.
     pub(in super::super) fn delete_link(&self, index: u32) -> Result<()> {
         self.call(Request::new(RTM_DELLINK, 0, &link_message(index, 0, 0)))
@@ -71,6 +77,16 @@ fn link_message(index: u32, flags: u32, mask: u32) -> Vec<u8> {
 }
 
 pub(super) fn create_request(name: &str, link: &Link, lower: Option<u32>) -> Request {
+    let mut request = Request::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link_message(0, 0, 0))
+        .attribute(IFLA_IFNAME, &terminated(name));
+    if let Some(lower) = lower {
+        request = request.attribute(IFLA_LINK, &lower.to_ne_bytes());
+    }
+    request.attribute(NESTED | IFLA_LINKINFO, &link_info(link))
+}
+
+/// Content of `IFLA_LINKINFO`: the kind and its settings.
+fn link_info(link: &Link) -> Vec<u8> {
     let data = match link {
         Link::Vlan { id, .. } => attribute(IFLA_VLAN_ID, &id.to_ne_bytes()),
         Link::Bond { mode, miimon, .. } => {
@@ -79,13 +95,7 @@ pub(super) fn create_request(name: &str, link: &Link, lower: Option<u32>) -> Req
         Link::Bridge { stp, .. } => attribute(IFLA_BR_STP_STATE, &u32::from(*stp).to_ne_bytes()),
     };
     let kind = attribute(IFLA_INFO_KIND, &terminated(link.kind()));
-    let info = [kind, attribute(NESTED | IFLA_INFO_DATA, &data)].concat();
-    let mut request = Request::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link_message(0, 0, 0))
-        .attribute(IFLA_IFNAME, &terminated(name));
-    if let Some(lower) = lower {
-        request = request.attribute(IFLA_LINK, &lower.to_ne_bytes());
-    }
-    request.attribute(NESTED | IFLA_LINKINFO, &info)
+    [kind, attribute(NESTED | IFLA_INFO_DATA, &data)].concat()
 }
 
 fn terminated(name: &str) -> Vec<u8> {
