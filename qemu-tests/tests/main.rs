@@ -12,6 +12,7 @@ mod foreign_disks;
 mod hardware;
 mod logs;
 mod matrix;
+mod network;
 mod output;
 mod provisioning;
 mod rebuild;

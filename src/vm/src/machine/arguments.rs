@@ -261,6 +261,16 @@ impl<'a> Arguments<'a> {
                 return self.add("-device", Value::new(format!("{device},fsdev={id}")).with("mount_tag", tag));
             }
             Device::Nic(model) => self.card(*model),
+            Device::Wire { mac, here, there } => {
+                let id = format!(
+                    "wire{}",
+                    self.0.iter().filter(|argument| argument.as_bytes().starts_with(b"dgram,")).count()
+                );
+                let ends = Value::new(format!("dgram,id={id},local.type=unix,remote.type=unix"));
+                self.add("-netdev", ends.with("local.path", here).with("remote.path", there));
+                let device = self.virtio("net");
+                format!("{device},netdev={id},mac={mac}")
+            }
             Device::UsbKeyboard => {
                 self.controller("qemu-xhci,id=xhci");
                 "usb-kbd,bus=xhci.0".to_owned()

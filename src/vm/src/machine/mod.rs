@@ -217,6 +217,15 @@ pub enum Device {
     },
     /// A network card with no cable.
     Nic(NetworkModel),
+    /// A virtio card on a wire to another machine's: Ethernet frames as datagrams over Unix sockets.
+    Wire {
+        /// Its hardware address.
+        mac: String,
+        /// Socket of this end, made by QEMU.
+        here: PathBuf,
+        /// Socket of the other end.
+        there: PathBuf,
+    },
     /// A keyboard on xHCI.
     UsbKeyboard,
 }
