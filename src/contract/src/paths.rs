@@ -47,8 +47,6 @@ pub const PROVISIONED_SETTINGS: &str = "/run/distro/settings";
 pub const MODULES_LOADED: &str = "/run/distro/modules-loaded";
 /// Name of PID 1's own service that loads modules.
 pub const MODULES_SERVICE: &str = "modules";
-/// The configuration document as all sources together make it, TOML; written before the network is configured.
-pub const DOCUMENT: &str = "/run/distro/document.toml";
 /// One file per network interface that has static settings.
 pub const STATIC_NET_DIR: &str = "/run/distro/net-static";
 /// One file per network interface that router advertisements have told of.
@@ -57,6 +55,8 @@ pub const ADVERTISED_NET_DIR: &str = "/run/distro/net-ra";
 pub const LEASE_DIR: &str = "/run/distro/net";
 /// Name servers of all interfaces; `/etc/resolv.conf` of the image is a link to it.
 pub const RESOLV_CONF: &str = "/run/distro/resolv.conf";
+/// The firewall in force, as the document names it; empty if it could not be put in force.
+pub const FIREWALL_STATE: &str = "/run/distro/firewall";
 /// What the clock was last set by, one line.
 pub const NTP_STATE: &str = "/run/distro/ntp";
 /// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.

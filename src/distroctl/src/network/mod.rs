@@ -1,4 +1,4 @@
-//! `distroctl network`: gives interfaces what the document ([`contract::paths::DOCUMENT`]) and `ip=` on the kernel command
+//! `distroctl network`: gives interfaces what the document ([`contract::paths::CONFIG`]) and `ip=` on the kernel command
 //! line say, and every other wired interface DHCP: one busybox `udhcpc` for as long as the interface is there. IPv6
 //! addresses come from router advertisements, which the kernel handles; their name servers are taken here.
 //!

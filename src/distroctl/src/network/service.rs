@@ -21,7 +21,7 @@ use super::source::{self, Source};
 use super::{SCRIPT_NAME, firewall, interface};
 use crate::console::log;
 use crate::guest::Guest;
-use crate::{hostname, signals};
+use crate::{file, hostname, signals};
 
 /// What is wanted.
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl Wanted {
 
     /// From the document, and from the command line over it.
     fn read(guest: &Guest) -> Self {
-        let text = std::fs::read_to_string(paths::DOCUMENT).unwrap_or_default();
+        let text = std::fs::read_to_string(paths::CONFIG).unwrap_or_default();
         let line = CommandLine::parse(&guest.command_line);
         for problem in &line.problems {
             guest.warn(problem);
@@ -132,7 +132,13 @@ impl Service {
             ..Lease::default()
         };
         source::apply_everywhere(&everywhere).unwrap_or_else(|error| warn(&format!("{error:#}")));
-        firewall::apply(network).unwrap_or_else(|error| warn(&format!("{error:#}")));
+        let firewall = firewall::apply(network).map(|()| firewall::name(&network.firewall));
+        let firewall = firewall.unwrap_or_else(|error| {
+            warn(&format!("{error:#}"));
+            ""
+        });
+        file::replace(Path::new(paths::FIREWALL_STATE), firewall.as_bytes(), 0o644, None)
+            .unwrap_or_else(|error| warn(&format!("{error:#}")));
         self.links.reload(network);
         self.compare(true);
     }

@@ -8,9 +8,10 @@ use anyhow::Result;
 use contract::paths;
 use document::network::Cidr;
 
+use super::CommandLine;
 use super::interface::{self, Interface};
 use super::source::Source;
-use super::{CommandLine, firewall};
+use crate::file::first_line;
 use crate::{addresses, console};
 
 /// What is to be said of one interface.
@@ -39,9 +40,8 @@ pub(crate) fn status() -> Result<ExitCode> {
             }
         }
     }
-    let document = std::fs::read_to_string(paths::DOCUMENT).unwrap_or_default();
-    let network = document::Document::read(&document).network;
-    let _ = writeln!(text, "firewall: {}", firewall::name(&network.firewall));
+    let firewall = first_line(paths::FIREWALL_STATE);
+    let _ = writeln!(text, "firewall: {}", if firewall.is_empty() { "not in force" } else { &firewall });
     let line = CommandLine::parse(&std::fs::read_to_string("/proc/cmdline").unwrap_or_default());
     for problem in &line.problems {
         let _ = writeln!(text, "problem: {problem}");

@@ -44,7 +44,7 @@ struct Wanted {
 impl Wanted {
     /// From the document and the command line. A DHCP server's come later.
     fn read() -> Self {
-        let text = std::fs::read_to_string(paths::DOCUMENT).unwrap_or_default();
+        let text = std::fs::read_to_string(paths::CONFIG).unwrap_or_default();
         let ntp = document::Document::read(&text).ntp;
         let line = CommandLine::parse(&Guest::load().command_line);
         let servers = line.ntp.iter().map(ToString::to_string).chain(ntp.servers).collect();

@@ -262,10 +262,8 @@ impl<'a> Arguments<'a> {
             }
             Device::Nic(model) => self.card(*model),
             Device::Wire { mac, here, there } => {
-                let id = format!(
-                    "wire{}",
-                    self.0.iter().filter(|argument| argument.as_bytes().starts_with(b"dgram,")).count()
-                );
+                let is_wire = |argument: &&OsString| argument.as_bytes().starts_with(b"dgram,");
+                let id = format!("wire{}", self.list.iter().filter(is_wire).count());
                 let ends = Value::new(format!("dgram,id={id},local.type=unix,remote.type=unix"));
                 self.add("-netdev", ends.with("local.path", here).with("remote.path", there));
                 let device = self.virtio("net");
