@@ -89,7 +89,7 @@ mod tests {
             format!("{head}search a b c\nnameserver 1.1.1.1\nnameserver 2.2.2.2\nnameserver 1.1.1.2\n")
         );
         assert_eq!(
-            merge(&none, &[one.clone()]),
+            merge(&none, std::slice::from_ref(&one)),
             format!("{head}search a b\nnameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\n")
         );
         assert_eq!(merge(&none, &[]), head);

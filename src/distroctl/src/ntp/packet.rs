@@ -85,7 +85,7 @@ pub(super) fn read(packet: &[u8], nonce: u64) -> Result<Reply, Refusal> {
 
 /// Nanoseconds of seconds with 16.16 bits.
 fn short(value: u32) -> i64 {
-    i64::from(value) * NANOS >> 16
+    (i64::from(value) * NANOS) >> 16
 }
 
 /// Nanoseconds since 1970. The seconds run over in 2036: numbers of the lower half are of the next era (RFC 4330 section 3).

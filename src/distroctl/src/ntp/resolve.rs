@@ -115,8 +115,8 @@ fn read_answer(packet: &[u8], kind: u16, id: u16) -> Option<Vec<IpAddr>> {
             continue;
         }
         match kind {
-            TYPE_A => found.extend(<[u8; 4]>::try_from(data).map(|octets| IpAddr::from(octets))),
-            _ => found.extend(<[u8; 16]>::try_from(data).map(|octets| IpAddr::from(octets))),
+            TYPE_A => found.extend(<[u8; 4]>::try_from(data).map(IpAddr::from)),
+            _ => found.extend(<[u8; 16]>::try_from(data).map(IpAddr::from)),
         }
     }
     Some(found)
