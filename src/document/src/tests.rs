@@ -1,9 +1,14 @@
 //! The document and its foreign forms, as a whole.
 
+use crate::network::Link;
 use crate::{DOCUMENT, Document, Problem, Table, check, ignition, merge, network_config, parse, user_data, write};
 
 fn told(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
+}
+
+fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 /// A document of a table that is all right.
@@ -20,7 +25,7 @@ fn every_key_is_in_the_full_document() {
     assert_eq!(document.users[0].groups, ["wheel"]);
     assert_eq!(document.files[1].content, [0, 1, 255]);
     assert_eq!(document.swap_bytes, Some(1 << 30));
-    assert_eq!(document.network.interfaces[1].vlan, Some((5, "lan".into())));
+    assert_eq!(document.network.interfaces[1].link, Some(Link::Vlan { link: "lan".into(), id: 5 }));
     assert_eq!(document.registries.mirrors, [("docker.io".to_string(), "mirror.example.org:5000".to_string())]);
     assert_eq!(Document::read(&write(&table)), document);
     // Each key of the table of keys occurs.
@@ -133,27 +138,32 @@ fn other_user_data() {
 #[test]
 fn network_config_of_both_versions() {
     let (table, problems) = network_config::read(include_str!("../testdata/network-config-v1"));
-    assert_eq!(told(&problems), ["line 30: config[2].params.bond-miimon: not supported"]);
+    assert_eq!(told(&problems), Vec::<String>::new());
     let network = good(table).network;
-    assert_eq!((network.dns, network.search), (vec!["198.51.100.1".to_string()], vec!["corp.example".to_string()]));
+    assert_eq!((texts(&network.dns), network.search), (vec!["198.51.100.1".into()], vec!["corp.example".to_string()]));
     let names: Vec<&str> = network.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     assert_eq!(names, ["eth0", "eth1", "bond0", "eth0.5"]);
     let eth0 = &network.interfaces[0];
-    assert_eq!(eth0.addresses, ["192.0.2.10/24", "2001:db8::10/64"]);
-    assert_eq!((eth0.gateway.as_deref(), eth0.gateway6.as_deref()), (Some("192.0.2.1"), Some("2001:db8::1")));
-    assert_eq!((eth0.routes[0].to.as_str(), eth0.dhcp, eth0.mtu), ("10.0.0.0/8", Some(false), Some(1400)));
+    assert!(eth0.rename);
+    assert_eq!(texts(&eth0.addresses), ["192.0.2.10/24", "2001:db8::10/64"]);
+    assert_eq!((eth0.gateway, eth0.gateway6), ("192.0.2.1".parse().ok(), "2001:db8::1".parse().ok()));
+    assert_eq!((eth0.routes[0].to.to_string().as_str(), eth0.dhcp, eth0.mtu), ("10.0.0.0/8", Some(false), Some(1400)));
     assert_eq!(network.interfaces[1].dhcp, Some(true));
-    assert_eq!((network.interfaces[2].bond.len(), network.interfaces[3].vlan.clone()), (2, Some((5, "eth0".into()))));
+    assert_eq!(network.interfaces[2].link.as_ref().map(|link| link.members().len()), Some(2));
+    assert_eq!(network.interfaces[3].link, Some(Link::Vlan { link: "eth0".into(), id: 5 }));
 
     let (table, problems) = network_config::read(include_str!("../testdata/network-config-v2"));
     assert_eq!(told(&problems), ["line 21: ethernets.all.wakeonlan: not supported"]);
     let network = good(table).network;
     let lan = &network.interfaces[0];
-    assert_eq!((lan.match_mac.as_deref(), lan.dhcp), (Some("52:54:00:12:34:00"), Some(false)));
-    assert_eq!((lan.routes[0].to.as_str(), lan.routes[0].metric, lan.routes.len()), ("default", Some(5), 2));
-    assert_eq!(network.interfaces[1].match_name.as_deref(), Some("en*"));
-    assert_eq!((network.interfaces[2].vlan.clone(), network.interfaces[2].dhcp), (Some((5, "lan".into())), Some(true)));
-    assert_eq!(network.interfaces[4].bridge, Some(vec!["bond0".to_string()]));
+    let selector = lan.selector.clone().unwrap();
+    assert_eq!((selector.mac, lan.dhcp), ("52:54:00:12:34:00".parse().ok(), Some(false)));
+    let route = lan.routes[0];
+    assert_eq!((route.to.to_string().as_str(), route.metric, lan.routes.len()), ("0.0.0.0/0", Some(5), 2));
+    assert_eq!(network.interfaces[1].selector.clone().unwrap().name.as_deref(), Some("en*"));
+    assert_eq!(network.interfaces[2].link, Some(Link::Vlan { link: "lan".into(), id: 5 }));
+    assert_eq!(network.interfaces[2].dhcp, Some(true));
+    assert_eq!(network.interfaces[4].link.as_ref().unwrap().members(), ["bond0"]);
 }
 
 #[test]

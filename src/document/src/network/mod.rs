@@ -141,9 +141,13 @@ impl Interface {
     /// Whether it is for the interface of this name, address and driver.
     pub fn selects(&self, name: &str, mac: Option<MacAddress>, driver: Option<&str>) -> bool {
         match &self.selector {
-            // What it was given does not make it another.
-            Some(_) if (self.rename && name == self.name) || (mac.is_some() && mac == self.mac) => true,
-            Some(selector) => selector.matches(name, mac, driver),
+            Some(selector) => {
+                let renamed = || Selector { name: None, ..selector.clone() }.matches(name, mac, driver);
+                selector.matches(name, mac, driver)
+                    // What it was given does not make it another.
+                    || (self.rename && name == self.name && renamed())
+                    || (mac.is_some() && mac == self.mac)
+            }
             None => types::glob(&self.name, name),
         }
     }

@@ -50,7 +50,13 @@ fn reads_everything() {
     assert!(wan.selects("eth7", Some(mac), Some("virtio_net")));
     assert!(!wan.selects("eth7", Some(mac), Some("e1000")));
     assert!(!wan.selects("eth7", None, Some("virtio_net")));
-    assert!(wan.selects("wan", None, None));
+    // Another that has the name already.
+    assert!(!wan.selects("wan", None, Some("virtio_net")));
+    let named = "[[network.interfaces]]\nname = \"wan\"\nmatch-name = \"eth7\"\nrename = true\n";
+    let named = Document::read(named).network.interfaces.remove(0);
+    assert!(
+        named.selects("eth7", None, None) && named.selects("wan", None, None) && !named.selects("eth8", None, None)
+    );
     assert!(!wan.asks_dhcp() && uplink.asks_dhcp() && lan.asks_dhcp());
     assert_eq!(wan.addresses[1].to_string(), "2001:db8::5/64");
     assert_eq!((wan.routes[0].metric, wan.routes[0].on_link), (Some(50), true));

@@ -44,7 +44,11 @@ fn interface(out: &mut Translation, path: &str, entry: &Yaml) -> Table {
         match (kind, key.as_str()) {
             (_, "type" | "accept-ra") => {}
             (_, "name") => text(value).into_iter().for_each(|node| table.set("name", node)),
-            ("physical", "mac_address") => text(value).into_iter().for_each(|node| table.set("match-mac", node)),
+            // The name is what it is to be called then.
+            ("physical", "mac_address") => {
+                table.set("rename", Node::new(true, value.line));
+                text(value).into_iter().for_each(|node| table.set("match-mac", node));
+            }
             (_, "mac_address") => text(value).into_iter().for_each(|node| table.set("mac", node)),
             (_, "mtu") => out.integer(&path, value).into_iter().for_each(|node| table.set("mtu", node)),
             (_, "subnets") => {
@@ -60,6 +64,12 @@ fn interface(out: &mut Translation, path: &str, entry: &Yaml) -> Table {
                 for (key, value) in value.pairs() {
                     match key.as_str() {
                         "bond-mode" => text(value).into_iter().for_each(|node| table.set("bond-mode", node)),
+                        "bond-miimon" => {
+                            out.integer(&path, value).into_iter().for_each(|node| table.set("bond-miimon", node));
+                        }
+                        "bridge_stp" => {
+                            out.flag(&path, value).into_iter().for_each(|node| table.set("bridge-stp", node))
+                        }
                         _ => out.unsupported(format!("{path}.{key}"), value.line, ""),
                     }
                 }

@@ -56,16 +56,29 @@ fn interface(out: &mut Translation, section: &str, name: &str, entry: &Yaml) -> 
             ("vlans", "link") => set(&mut table, "vlan-link", out.text(&path, value)),
             ("bonds", "interfaces") => table.set("bond", out.texts(&path, value)),
             ("bridges", "interfaces") => table.set("bridge", out.texts(&path, value)),
+            ("bridges", "parameters") => {
+                for (key, value) in value.pairs() {
+                    match key.as_str() {
+                        "stp" => set(&mut table, "bridge-stp", out.flag(&path, value)),
+                        _ => out.unsupported(format!("{path}.{key}"), value.line, ""),
+                    }
+                }
+            }
             ("bonds", "parameters") => {
                 for (key, value) in value.pairs() {
                     match key.as_str() {
                         "mode" => set(&mut table, "bond-mode", out.text(&path, value)),
+                        "mii-monitor-interval" => set(&mut table, "bond-miimon", out.integer(&path, value)),
                         _ => out.unsupported(format!("{path}.{key}"), value.line, ""),
                     }
                 }
             }
             (_, "optional" | "renderer") => {}
-            ("ethernets", "set-name") if value.text() == Some(name) => {}
+            ("ethernets", "set-name") if value.text() == Some(name) => {
+                if entry.get("match").is_some() {
+                    table.set("rename", Node::new(true, value.line));
+                }
+            }
             _ => out.unsupported(path, value.line, ""),
         }
     }
@@ -120,6 +133,7 @@ fn route(out: &mut Translation, path: &str, entry: &Yaml) -> Table {
             },
             "via" => set(&mut route, "via", out.text(&path, value)),
             "metric" => set(&mut route, "metric", out.integer(&path, value)),
+            "on-link" => set(&mut route, "on-link", out.flag(&path, value)),
             _ => out.unsupported(path, value.line, ""),
         }
     }
