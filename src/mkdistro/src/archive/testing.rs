@@ -166,7 +166,13 @@ pub(crate) struct TestPackage {
 
 impl TestPackage {
     pub(crate) fn path(&self) -> String {
-        format!("pool/main/{}_{}_amd64.deb", self.name, self.version)
+        self.path_in("trixie")
+    }
+
+    /// Security suites have a pool of their own.
+    fn path_in(&self, suite: &str) -> String {
+        let pool = if suite.ends_with("-security") { "pool/updates/main" } else { "pool/main" };
+        format!("{pool}/{}_{}_amd64.deb", self.name, self.version)
     }
 }
 
@@ -216,7 +222,7 @@ impl TestSuite {
                 text,
                 "Package: {name}\nVersion: {version}\nSource: {source}\nArchitecture: amd64\nSection: {section}\n\
                  Description: A {name}\nDepends: {depends}\nProvides: {provides}\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
-                package.path(),
+                package.path_in(self.name),
                 content.len(),
                 sha256(content),
             )
@@ -238,7 +244,7 @@ impl TestSuite {
             (format!("dists/{}/InRelease", self.name), key.sign(&self.release()).into_bytes()),
             (index, packed),
         ]);
-        files.extend(self.packages.iter().map(|package| (package.path(), package.content.clone())));
+        files.extend(self.packages.iter().map(|package| (package.path_in(self.name), package.content.clone())));
         files
     }
 }

@@ -106,6 +106,27 @@ fn a_lock_keeps_what_it_has() {
 }
 
 #[test]
+fn what_two_suites_have_stays_with_the_first() {
+    let archive = Archive::new();
+    let old = archive.lock(None).unwrap();
+    let mut suites = suites();
+    let library = suites[0].packages.iter().find(|package| package.name == "libassuan0").unwrap().clone();
+    suites[2].packages.push(library);
+    archive.publish(&suites);
+    for update in [Update::Nothing, Update::All] {
+        let new = archive.lock(Some((&old, &update))).unwrap();
+        assert_eq!(new.package("libassuan0"), old.package("libassuan0"));
+    }
+    // Left by the first, it comes from the other one's pool.
+    suites[0].packages.retain(|package| package.name != "libassuan0");
+    archive.publish(&suites);
+    let new = archive.lock(Some((&old, &Update::Nothing))).unwrap();
+    let moved = new.package("libassuan0").unwrap();
+    assert_eq!(moved.suite, "trixie-security");
+    assert!(moved.path.starts_with("pool/updates/main/"), "{}", moved.path);
+}
+
+#[test]
 fn only_what_is_named_moves() {
     let archive = Archive::new();
     let old = archive.lock(None).unwrap();

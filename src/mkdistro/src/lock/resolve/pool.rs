@@ -65,8 +65,10 @@ impl<'a> Pool<'a> {
             let candidate = Candidate { suite, stanza };
             if let Some(kept) = self.kept.get_mut(stanza.name) {
                 if kept.stanza.sha256 == stanza.sha256 && kept.stanza.version == stanza.version {
-                    *kept = Candidate { suite: kept.suite, stanza };
-                    self.listed.insert(stanza.name);
+                    // The suite and its path of the file go together.
+                    if self.listed.insert(stanza.name) {
+                        *kept = candidate;
+                    }
                 } else if !self.listed.contains(stanza.name) {
                     // No suite has this version any more; in a stable suite another one needs much the same.
                     let Stanza { section, depends, pre_depends, provides, .. } = stanza;
