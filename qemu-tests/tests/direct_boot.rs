@@ -172,7 +172,8 @@ fn own_keys_cover_kernel_initramfs_and_command_line() -> Result<()> {
     let limit = machine.accelerator.scaled(BOOT_LIMIT);
     let vm = Vm::start(machine, &user(), &log_file("own_keys_refused")?)?;
     let refusal = vm.wait_for_line("a refusal", limit, |line| {
-        let is_refusal = line.contains("failed to load") && ["Denied", "Violation"].iter().any(|why| line.contains(why));
+        let is_refusal =
+            line.contains("failed to load") && ["Denied", "Violation"].iter().any(|why| line.contains(why));
         (is_refusal || Ready::parse(line).is_some()).then(|| line.to_owned())
     })?;
     assert!(refusal.contains("failed to load"), "it started: {refusal}");

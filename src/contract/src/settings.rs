@@ -25,7 +25,7 @@ pub struct Settings {
     pub zram_percent: u16,
     /// Size of a swap file on the data disk; 0: none.
     pub swap_file_mib: u32,
-    /// Where messages are sent, `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`; empty: nowhere.
+    /// Where messages are sent, `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`, separated by spaces; empty: nowhere.
     pub log_remote: String,
     /// Most that logs may take on the data disk; 0: none are kept there.
     pub log_disk_mib: u32,

@@ -37,6 +37,7 @@ Commands:
   serve        Serve a folder over HTTP, for machines that boot from the network
   shell        A command line inside the root, without booting it
   sources      Fetch the exact sources of what is in the image
+  validate     Check what a running image is told, before it boots
   verify       Build an image again from the recipe inside of it, and compare
   help         Print this message or the help of the given subcommand(s)
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mkdistro::config::{
-    Allow, Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, Lint, Output, Recipe, Root, ServiceEntry,
-    Signing, Sources, User, WriteFile,
+    Allow, Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, LimitsEntry, Lint, Logs, Memory, Output,
+    Recipe, Root, ServiceEntry, Signing, Sources, Swap, User, WriteFile,
 };
 
 fn distro() -> Distro {
@@ -21,6 +21,9 @@ fn distro() -> Distro {
         user: User::default(),
         console: Console::default(),
         data: Data::default(),
+        memory: Memory::default(),
+        swap: Swap::default(),
+        logs: Logs::default(),
         boot: Boot { signing: Some(Signing { key: "a".into(), certificate: "b".into() }), ..Boot::default() },
         output: Output::default(),
         lint: Lint::default(),
@@ -55,6 +58,7 @@ fn recipe() -> Recipe {
             stop_signal: "TERM".into(),
             stop_timeout: 10,
             required: false,
+            limits: LimitsEntry { nofile: Some(1), memory_mib: Some(1), pids: Some(1) },
         }],
         allow: vec![Allow { check: "a".into(), path: "/a".into(), reason: "a".into() }],
         ..Recipe::default()

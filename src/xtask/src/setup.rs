@@ -8,7 +8,7 @@ use crate::run::{Result, create_folder, succeeds, target};
 use std::path::Path;
 use std::process::Command;
 
-const PACKAGES: [&str; 23] = [
+const PACKAGES: [&str; 25] = [
     "qemu-system-x86",
     "ovmf",
     "qemu-utils",

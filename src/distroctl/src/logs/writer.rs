@@ -86,7 +86,7 @@ struct Writer {
     services: Services,
     disk: Disk,
     disk_cursor: Cursor,
-    sender: Option<Sender>,
+    senders: Vec<Sender>,
     is_continued: bool,
     settings_of: Option<SystemTime>,
     next_look: Instant,
@@ -110,7 +110,7 @@ impl Writer {
             services: Services::new(Path::new(paths::SERVICE_LOG_DIR)),
             disk: Disk::Awaited,
             disk_cursor,
-            sender: None,
+            senders: Vec::new(),
             is_continued,
             settings_of: None,
             next_look: Instant::now(),
@@ -204,14 +204,17 @@ impl Writer {
     /// Starts or ends sending as the settings say now; the command line weighs more.
     fn send(&mut self) {
         let asked = self.guest.option(cmdline::SYSLOG).unwrap_or(&self.guest.settings.log_remote);
-        let target = Target::parse(asked);
-        if self.sender.as_ref().map(Sender::target) == target.as_ref() {
-            return;
+        let targets: Vec<Target> = asked.split_whitespace().filter_map(Target::parse).collect();
+        self.senders.retain(|sender| targets.contains(sender.target()));
+        for target in targets {
+            if self.senders.iter().any(|sender| *sender.target() == target) {
+                continue;
+            }
+            match Sender::start(target, Path::new(paths::LOG_RING), self.is_continued) {
+                Ok(sender) => self.senders.push(sender),
+                Err(error) => log(&format!("<4>starting the thread that sends messages: {error}")),
+            }
         }
-        self.sender = target.and_then(|target| {
-            let start = Sender::start(target, Path::new(paths::LOG_RING), self.is_continued);
-            start.inspect_err(|error| log(&format!("<4>starting the thread that sends messages: {error}"))).ok()
-        });
     }
 
     fn wait(&self) -> Duration {
@@ -230,7 +233,7 @@ impl Writer {
             disk.tend(true);
         }
         // The last messages go out if the network is still there; nobody waits longer for them.
-        if self.sender.is_some() {
+        if !self.senders.is_empty() {
             std::thread::sleep(Duration::from_secs(1));
         }
     }

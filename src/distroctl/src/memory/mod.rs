@@ -11,6 +11,7 @@ use contract::paths;
 
 use crate::console::log;
 use crate::guest::{Guest, memory_kib};
+use crate::provision::Root;
 use crate::{file, modules};
 
 const ZRAM: &str = "/sys/block/zram0";
@@ -18,6 +19,8 @@ const ZRAM_NODE: &str = "/dev/zram0";
 /// What is compressed in RAM is used first: swapon(2) takes the highest first.
 const ZRAM_PRIORITY: u16 = 100;
 const DISK_PRIORITY: u16 = 10;
+/// On the data disk.
+const SWAP_FILE: &str = "swapfile";
 /// In order of preference: lz4 costs the processor least, zstd saves most.
 const ALGORITHMS: [&str; 3] = ["lz4", "zstd", "lzo-rle"];
 /// More is of no use: the tables of a device cost memory too.
@@ -71,6 +74,11 @@ fn algorithm(known: &str) -> Option<&'static str> {
     ALGORITHMS.into_iter().find(|name| has(name))
 }
 
+/// Whether the swap file is in use.
+pub(crate) fn has_swap_file(root: &Root) -> bool {
+    root.text("/proc/swaps").lines().any(|line| line.starts_with(&format!("{}/{SWAP_FILE} ", paths::DATA_MOUNT)))
+}
+
 /// Uses swap on the data disk. What does not work is reported; nothing depends on it.
 pub(crate) fn on_disk() -> Result<ExitCode> {
     let guest = Guest::load();
@@ -84,7 +92,7 @@ pub(crate) fn on_disk() -> Result<ExitCode> {
             Err(error) => guest.warn(&format!("{error:#}")),
         }
     }
-    let path = Path::new(paths::DATA_MOUNT).join("swapfile");
+    let path = Path::new(paths::DATA_MOUNT).join(SWAP_FILE);
     let size = u64::from(guest.settings.swap_file_mib) << 20;
     if size == 0 {
         // One of an earlier setting is of no more use.

@@ -31,7 +31,7 @@ pub(crate) use command_line::CommandLine;
 pub(crate) use interface::wired;
 pub(crate) use script::script;
 pub(crate) use source::all_leases;
-pub(crate) use status::{status, summaries};
+pub(crate) use status::{Summary, status, summaries};
 
 /// The name under which udhcpc runs this program.
 pub(crate) const SCRIPT_NAME: &str = "udhcpc-script";

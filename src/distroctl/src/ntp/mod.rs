@@ -27,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::guest::Guest;
 use crate::network::{self, CommandLine};
-use crate::{console, file};
+use crate::{console, file, signals};
 use clock::System;
 use daemon::Daemon;
 
@@ -66,7 +66,7 @@ impl Wanted {
 
 /// The service: runs until SIGTERM. SIGHUP reads the document again.
 pub(crate) fn run() -> Result<ExitCode> {
-    let requests = network::requests().context("installing signal handlers")?;
+    let requests = signals::requests().context("installing signal handlers")?;
     let mut wanted = Wanted::read();
     let mut daemon = Daemon::new(Box::new(System::open()), Box::new(lookup));
     loop {

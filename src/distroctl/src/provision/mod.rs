@@ -61,7 +61,7 @@ pub(crate) fn boot() -> Result<ExitCode> {
     problems.extend(changes.problems);
     problems.extend(hooks::boot(&root, &collected));
     for problem in &problems {
-        guest.warn(&problem.to_string());
+        guest.warn(&line(problem));
     }
     record(&root, &problems)?;
     Ok(ExitCode::SUCCESS)
@@ -73,7 +73,7 @@ pub(crate) fn run_late() -> Result<ExitCode> {
     let root = Root::system();
     let problems = hooks::late(&root);
     for problem in &problems {
-        guest.warn(&problem.to_string());
+        guest.warn(&line(problem));
     }
     let mut text = root.text(paths::PROBLEMS);
     text.push_str(&lines(&problems));
@@ -163,5 +163,9 @@ fn record(root: &Root, problems: &[Problem]) -> Result<()> {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("{}\n", problem.to_string().replace('\n', "; "))).collect()
+    problems.iter().map(|problem| line(problem) + "\n").collect()
+}
+
+fn line(problem: &Problem) -> String {
+    problem.to_string().replace('\n', "; ")
 }

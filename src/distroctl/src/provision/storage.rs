@@ -1,4 +1,4 @@
-//! Further file systems, paths kept on the data disk, the swap file. Each is done once: what is mounted stays.
+//! Further file systems and paths kept on the data disk. Each is done once: what is mounted stays.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,10 +11,8 @@ use super::changes::Changes;
 use crate::{file, modules};
 
 const BUSYBOX: &str = "/usr/bin/busybox";
-/// The swap file, on the data disk.
-const SWAP: &str = "/mnt/data/swap";
 
-/// Mounts, binds and swaps.
+/// Mounts and binds.
 pub(super) fn apply(changes: &mut Changes, document: &Document) {
     let mounted = changes.root.text("/proc/self/mounts");
     for mount in document.mounts.iter().filter(|mount| !is_mounted(&mounted, &mount.path)) {
@@ -27,12 +25,6 @@ pub(super) fn apply(changes: &mut Changes, document: &Document) {
     }
     for path in document.persist.iter().filter(|path| !is_mounted(&mounted, path)) {
         changes.act(&format!("keep {path} on the data disk"), || persist(path));
-    }
-    match document.swap_bytes {
-        Some(bytes) if bytes > 0 && !changes.root.text("/proc/swaps").contains(SWAP) => {
-            changes.act(&format!("swap of {} MiB on the data disk", bytes >> 20), || swap(bytes));
-        }
-        _ => {}
     }
 }
 
@@ -96,26 +88,6 @@ fn persist(path: &str) -> Result<()> {
         }
     }
     rustix::mount::mount_bind(&kept, path).with_context(|| format!("mounting {kept} at {path}"))
-}
-
-fn swap(bytes: u64) -> Result<()> {
-    data_disk()?;
-    let there = std::fs::metadata(SWAP).is_ok_and(|metadata| metadata.len() == bytes);
-    if !there {
-        let size = rustix::fs::statvfs(paths::DATA_MOUNT).context("asking for the free space of the data disk")?;
-        let free = size.f_bavail.saturating_mul(size.f_frsize);
-        ensure!(bytes < free / 10 * 9, "{} MiB are free on the data disk", free >> 20);
-        let _ = std::fs::remove_file(SWAP);
-        let make = || -> std::io::Result<()> {
-            use std::os::unix::fs::OpenOptionsExt;
-            let file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(SWAP)?;
-            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
-            Ok(())
-        };
-        make().with_context(|| format!("making {SWAP}"))?;
-        busybox(&["mkswap".into(), SWAP.into()])?;
-    }
-    busybox(&["swapon".into(), SWAP.into()])
 }
 
 fn busybox(arguments: &[String]) -> Result<()> {

@@ -1,22 +1,45 @@
-//! Time zone and host name.
+//! Time zone, host name, and the settings that other programs of ours take over.
+
+use std::fmt::Write;
 
 use anyhow::{Context, anyhow};
+use contract::paths;
 use document::Document;
 
 use super::changes::Changes;
-use crate::hostname;
+use crate::{hostname, memory};
 
 const ZONES: &str = "/usr/share/zoneinfo";
 
 /// Applies them. At boot the service `hostname` comes later and takes the name from the document that is in force.
 pub(super) fn apply(changes: &mut Changes, document: &Document, boot: bool) {
     timezone(changes, document.timezone.as_deref());
+    settings(changes, document);
+    if !boot && document.swap_bytes.is_some_and(|bytes| bytes > 0) && !memory::has_swap_file(changes.root) {
+        changes.act("swap on the data disk", || memory::on_disk().map(drop));
+    }
     if !boot && let Some(name) = &document.hostname {
         let current = rustix::system::uname().nodename().to_string_lossy().into_owned();
         // Command line and data disk have more weight: the service knows.
         if changes.root.is_system() && hostname::wanted().is_none_or(|wanted| wanted == *name) && current != *name {
             changes.act(&format!("host name {name}, was {current}"), || hostname::set(name));
         }
+    }
+}
+
+/// What goes over the builder's settings: the log writer looks for it, and the swap file is made from it.
+fn settings(changes: &mut Changes, document: &Document) {
+    let mut text = String::new();
+    if !document.log_servers.is_empty() {
+        let _ = writeln!(text, "log-remote {}", document.log_servers.join(" "));
+    }
+    if let Some(bytes) = document.swap_bytes {
+        let _ = writeln!(text, "swap-file-mib {}", bytes >> 20);
+    }
+    if text.is_empty() {
+        changes.absent(paths::PROVISIONED_SETTINGS);
+    } else {
+        changes.write(paths::PROVISIONED_SETTINGS, text.as_bytes(), 0o644, "root");
     }
 }
 

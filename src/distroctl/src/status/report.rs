@@ -64,7 +64,8 @@ impl Report {
         let data = DataDisk::of(&file::first_line(paths::DATA_STATE));
         let warnings = std::fs::read_to_string(paths::WARNINGS).unwrap_or_default();
         let mut problems = problems(&services, &data, &warnings);
-        problems.extend(provision::problems());
+        let told: Vec<String> = provision::problems().into_iter().filter(|line| !problems.contains(line)).collect();
+        problems.extend(told);
         Self {
             kernel: uname.release().to_string_lossy().into_owned(),
             host: uname.nodename().to_string_lossy().into_owned(),

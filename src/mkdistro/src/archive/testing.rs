@@ -165,10 +165,6 @@ pub(crate) struct TestPackage {
 }
 
 impl TestPackage {
-    pub(crate) fn path(&self) -> String {
-        self.path_in("trixie")
-    }
-
     /// Security suites have a pool of their own.
     fn path_in(&self, suite: &str) -> String {
         let pool = if suite.ends_with("-security") { "pool/updates/main" } else { "pool/main" };

@@ -28,6 +28,7 @@ mod serve;
 mod shell;
 mod sources;
 mod stock;
+mod validate;
 mod verify;
 
 use std::fmt::Display;
@@ -83,6 +84,7 @@ enum Command {
     Serve(serve::Serve),
     Shell(shell::Shell),
     Sources(sources::Sources),
+    Validate(validate::Validate),
     Verify(verify::Verify),
 }
 
@@ -125,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.execute(&progress),
         Command::Shell(shell) => shell.execute(&progress),
         Command::Sources(sources) => sources.execute(&progress),
+        Command::Validate(validate) => validate.execute(),
         Command::Verify(verify) => verify.execute(&progress),
     };
     match result {

@@ -63,10 +63,10 @@ pub(super) const VOLUME_ID: Rule = Rule::hinted(
     |v| suggest(&d_characters(v)),
 );
 /// RFC 1123 2.1, at most 64 as in Linux (`__NEW_UTS_LEN`).
-pub(super) const HOSTNAME: Rule =
-    Rule::new("letters, digits and \"-\" (not first or last), at most 64, parts separated by \".\"", |v| {
-        v.len() <= 64 && v.split('.').all(is_host_label)
-    });
+pub(super) const HOSTNAME: Rule = Rule::new(
+    "letters, digits and \"-\" (not first or last), at most 64, parts separated by \".\"; empty: DHCP's",
+    |v| v.is_empty() || v.len() <= 64 && v.split('.').all(is_host_label),
+);
 /// A Debian suite.
 pub(super) const SUITE: Rule = Rule::new("a suite such as \"trixie\" or \"trixie-security\"", |v| {
     is_made_of(v, 64, |c| c.is_ascii_alphanumeric() || "-._/".contains(c)) && is_below(v)

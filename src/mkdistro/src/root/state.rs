@@ -20,7 +20,8 @@ pub(super) fn add(tree: &mut Tree, checked: &Checked, build_id: &str) -> Result<
         name = identity.name,
         version = identity.version
     );
-    let hosts = format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {}\n", identity.hostname);
+    let host = if identity.hostname.is_empty() { "localhost" } else { &identity.hostname };
+    let hosts = format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host}\n");
     let keys: String = checked.distro.user.authorized_keys.iter().map(|key| format!("{}\n", key.trim())).collect();
     let modules: BTreeSet<&str> =
         checked.recipes.values().flat_map(|recipe| recipe.load_modules.iter().map(String::as_str)).collect();
@@ -32,7 +33,7 @@ pub(super) fn add(tree: &mut Tree, checked: &Checked, build_id: &str) -> Result<
         (paths::IMAGE_AUTHORIZED_KEYS, keys),
         (paths::LOAD_MODULES, modules),
         ("/etc/os-release", os_release),
-        ("/etc/hostname", format!("{}\n", identity.hostname)),
+        ("/etc/hostname", format!("{host}\n")),
         ("/etc/hosts", hosts),
     ] {
         insert(tree, path.as_bytes(), Node::new(Kind::File(Bytes::from(content)), 0o644, &origin))?;

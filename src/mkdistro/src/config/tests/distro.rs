@@ -57,7 +57,7 @@ fn wrong_values_of_distro_toml() {
             "\"-box\"",
             &[
                 "distro.toml:6: distro.hostname: bad value, expected letters, digits and \"-\" (not first or last), at most \
-             64, parts separated by \".\", found \"-box\"",
+             64, parts separated by \".\"; empty: DHCP's, found \"-box\"",
             ],
         ),
         (

@@ -117,7 +117,7 @@ fn wrong_values_of_recipes() {
             "\"socket /run",
             "\"sokcet /run",
             &[
-                "packages/podman.toml:27: service.ready: bad value, expected \"started\", \"exit\", \"socket PATH\" or \"file \
+                "packages/podman.toml:27: service.ready: bad value, expected \"started\", \"exit\", \"notify\", \"socket PATH\" or \"file \
              PATH\", found \"sokcet /run/podman/podman.sock\"\n  hint: did you mean \"socket /run/podman/podman.sock\"?",
             ],
         ),
