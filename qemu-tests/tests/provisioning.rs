@@ -69,7 +69,7 @@ fn no_cloud_on_a_cd_and_a_document() -> Result<()> {
     machine.fw_cfg.push(("opt/org.mkdistro/config".into(), FwCfg::Text(DOCUMENT.replace('\n', "\r\n"))));
     let guest = Guest::boot("provisioning_cd", machine)?;
     assert_eq!(guest.ok("hostname")?, "told");
-    assert_eq!(guest.ok("cat /etc/told; stat -c '%a %U' /etc/told")?, "by cloud-config\n640 ann");
+    assert_eq!(guest.ok("sudo cat /etc/told; stat -c '%a %U' /etc/told")?, "by cloud-config\n640 ann");
     assert_eq!(guest.ok("cat /etc/document")?, "by fw_cfg");
     guest.ok("test -e /run/early")?;
     guest.ok("for i in $(seq 60); do grep -q crun /run/late && exit 0; sleep 1; done; exit 1")?;
