@@ -62,7 +62,7 @@ fn two_machines_on_a_vlan() -> Result<()> {
     let second = Guest::boot("network-1", on_wire(folder.path(), 1, &document(1))?)?;
     for address in ["192.168.77.2", "192.168.7.2", "fd77::2"] {
         // The first answer may wait for the address to be known as nobody else's.
-        first.ok(&format!("ping -c 3 -W 5 {address}"))?;
+        first.ok(&format!("sudo ping -c 3 -W 5 {address}"))?;
     }
     let addresses = second.ok("ip addr show lan && ip addr show lan.7")?;
     for part in ["inet 192.168.77.2/24", "inet6 fd77::2/64", "mtu 1400", "inet 192.168.7.2/24"] {
@@ -94,7 +94,7 @@ fn two_machines_on_a_vlan() -> Result<()> {
         second.ok("ip addr show lan && ip addr show lan.7")?.replace("  ", " ").lines().count(),
         addresses.lines().count()
     );
-    first.ok("ping -c 1 -W 5 192.168.7.2")?;
+    first.ok("sudo ping -c 1 -W 5 192.168.7.2")?;
     Ok(())
 }
 
