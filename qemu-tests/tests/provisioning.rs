@@ -75,7 +75,7 @@ fn no_cloud_on_a_cd_and_a_document() -> Result<()> {
     guest.ok("for i in $(seq 60); do grep -q crun /run/late && exit 0; sleep 1; done; exit 1")?;
     assert_eq!(guest.ok("sudo -u ann sudo -n id -u")?, "0");
     let status = guest.ok("distroctl status")?;
-    assert!(status.contains("user-data:14: packages: not supported"), "{status}");
+    assert!(status.contains("user-data:16: packages: not supported"), "{status}");
     guest.ok("grep -q registry.example.org:5000 /etc/containers/registries.conf.d/90-provisioned.conf")?;
     let environment = guest.ok("sudo cat /proc/$(pidof podman | cut -d ' ' -f 1)/environ | tr '\\0' '\\n'")?;
     assert!(environment.contains("http_proxy=http://192.0.2.1:3128"), "{environment}");

@@ -33,10 +33,12 @@ impl Serve {
         ensure!(self.folder.exists(), "{} does not exist\n{hint}", self.folder.display());
         let server = Server::bind(&self.folder, self.listen)?;
         let address = server.address()?;
-        print_line(format_args!("http://{address}/"))?;
+        // At once: who has read the first line may be gone before a second one.
+        let mut text = format!("http://{address}/");
         if self.folder.join("boot.ipxe").exists() {
-            print_line(format_args!("ipxe: chain http://{address}/boot.ipxe"))?;
+            text.push_str(&format!("\nipxe: chain http://{address}/boot.ipxe"));
         }
+        print_line(text)?;
         server.run(&|line| progress.say(line));
         Ok(ExitCode::SUCCESS)
     }
