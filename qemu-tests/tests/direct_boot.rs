@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result};
 use contract::ready::Ready;
@@ -97,6 +97,8 @@ fn the_network_card_boots_by_tftp_and_http() -> Result<()> {
 /// `mkdistro serve`, which ends with it.
 struct Server {
     process: Child,
+    /// What it writes to must stay.
+    _stdout: BufReader<ChildStdout>,
     port: u16,
 }
 
@@ -107,10 +109,11 @@ impl Server {
         let mut process = command.spawn().context("starting mkdistro serve")?;
         let mut line = String::new();
         let stdout = process.stdout.take().context("it has no stdout")?;
-        BufReader::new(stdout).read_line(&mut line)?;
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut line)?;
         let port = line.trim().trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
         match port {
-            Some(port) => Ok(Self { process, port }),
+            Some(port) => Ok(Self { process, _stdout: stdout, port }),
             None => {
                 process.kill()?;
                 anyhow::bail!("mkdistro serve prints {line:?}")

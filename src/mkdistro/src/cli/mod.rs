@@ -88,9 +88,9 @@ enum Command {
     Verify(verify::Verify),
 }
 
-/// Writes a line of data to stdout. Unlike `println!` it does not panic when nobody reads it any more.
+/// Writes a line of data to stdout, at once. Unlike `println!` it does not panic when nobody reads it any more.
 fn print_line(line: impl Display) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("writing to stdout")
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).context("writing to stdout")
 }
 
 /// Runs the program.
