@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result};
 use contract::ready::Ready;
 use qemu_tests::{BOOT_LIMIT, Guest, host, log_file, machine, user};
-use vm::{Accelerator, Boot, Firmware, Machine, MachineType, NetworkModel, Uefi, Variables, Vm};
+use vm::{Accelerator, Boot, Bus, Disk, DiskFormat, Firmware, Machine, MachineType, NetworkModel, Uefi, Variables, Vm};
 
 use crate::builder::{Project, program};
 
@@ -32,7 +32,15 @@ fn the_uncompressed_kernel_starts_by_pvh_and_on_a_microvm() -> Result<()> {
 
     let mut machine = kernel_machine(&folder, "vmlinux")?;
     machine.kind = MachineType::Q35;
+    // The command line is ours: it may have a blank disk formatted.
+    let disk = project.path("disk.img");
+    std::fs::File::create(&disk)?.set_len(256 << 20)?;
+    machine.disks.push(Disk { path: disk, format: DiskFormat::Raw, bus: Bus::Virtio });
+    if let Boot::Kernel { cmdline, .. } = &mut machine.boot {
+        cmdline.push_str(" distro.data=format-blank");
+    }
     let guest = Guest::boot("direct_pvh", machine)?;
+    assert_eq!(guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?, "device /dev/vda1");
     // boot_params.hdr.type_of_loader as PVH's entry sets it (arch/x86/platform/pvh/enlighten.c): 0xb0.
     assert_eq!(guest.ok("cat /proc/sys/kernel/bootloader_type")?, "176");
     guest.power_off()?;

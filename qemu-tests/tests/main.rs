@@ -9,6 +9,7 @@ mod data_disk;
 mod direct_boot;
 mod disk_image;
 mod foreign_disks;
+mod format_me;
 mod hardware;
 mod logs;
 mod matrix;

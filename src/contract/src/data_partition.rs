@@ -16,7 +16,7 @@ pub const ALIGNMENT_BYTES: u64 = 1 << 20;
 pub const BLANK_BYTES: u64 = 1 << 20;
 
 /// While the guest formats the partition, its last [`BLANK_BYTES`] begin with this, and the file system that is being made ends
-/// before: a boot that finds it, and no labelled file system, starts over.
+/// before: a boot that finds it, and no labelled file system, starts over. The user's SSH keys may follow it.
 pub const FORMATTING_MARK: &[u8] = b"mkdistro: this data partition is being formatted\n";
 
 /// Label of the file system as long as it is not finished; the data disk's label comes last.

@@ -1,5 +1,5 @@
-//! Makes the file system of a data partition that the builder has left empty ([`contract::data_partition`]). Nothing else is
-//! ever formatted here.
+//! Makes the file system of a data partition that the builder has left empty ([`contract::data_partition`]), or that
+//! [`super::asked`] has made. Nothing else is ever formatted here.
 //!
 //! A power cut at any moment leaves either nothing that counts, or a finished file system, because the label comes last, set
 //! by the kernel in the mounted file system. In between, a mark at the partition's end, where the file system does not reach
@@ -12,28 +12,30 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use contract::data_partition::{BLANK_BYTES, FORMATTING_MARK, UNFINISHED_LABEL};
+use contract::data_partition::{BLANK_BYTES, UNFINISHED_LABEL};
 use contract::paths;
 use rustix::mount::UnmountFlags;
 
+use super::asked::Keys;
 use super::block::{self, Device};
 use super::partition::Place;
 use super::search::{CLASS_BLOCK, Match};
 use super::superblock::{self, Kind};
 use crate::console::log;
+use crate::file;
 use crate::guest::Guest;
 
 const MKE2FS: &str = "/usr/sbin/mke2fs";
 /// Smaller partitions are not worth a file system.
-const SMALLEST_BYTES: u64 = 16 << 20;
+pub(super) const SMALLEST_BYTES: u64 = 16 << 20;
 
 /// What there is in a partition that was set aside for data.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     /// Nothing.
     Blank,
-    /// What an earlier boot has begun.
-    Begun,
+    /// What an earlier boot has begun, or asks for it, with the user's keys.
+    Begun(Keys),
     /// Something, and how one sees that.
     Taken(&'static str),
 }
@@ -62,31 +64,46 @@ pub(super) fn format(guest: &Guest, label: &str) -> Option<Match> {
 fn format_one(guest: &Guest, node: &Path, place: &mut Place, label: &str) -> Result<()> {
     ensure!(place.size_bytes >= SMALLEST_BYTES, "it has {} MiB only", place.size_bytes >> 20);
     let open = |write| File::options().read(true).write(write).open(node).context("opening it");
-    match state(&mut open(false)?, place.size_bytes).context("looking at its content")? {
+    let keys = match state(&mut open(false)?, place.size_bytes).context("looking at its content")? {
         State::Taken(reason) => anyhow::bail!(
             "it was set aside for data, but {reason}\n\
              hint: if nothing in it is needed: \"sudo mkfs.ext4 -L {label} {}\", then reboot",
             node.display()
         ),
-        State::Blank => {}
-        State::Begun => {
-            log(&format!("{}: starting over what was not finished", node.display()));
+        State::Blank => Keys::default(),
+        State::Begun(keys) => {
+            log(&format!("{}: going on with what was not finished", node.display()));
             // Blank again before the end, and with it the mark's place, may move.
             write_at(&mut open(true)?, 0, &vec![0; BLANK_BYTES as usize]).context("clearing its start")?;
+            keys
         }
-    }
-    if let Err(error) = place.grow() {
+    };
+    // Keys wait at the end that the partition has; it grows when it is mounted the next time.
+    if keys.0.is_empty()
+        && let Err(error) = place.grow()
+    {
         guest.warn(&format!("{} is not grown: {error:#}", node.display()));
     }
     log(&format!("formatting {} ({} MiB) as the data disk", node.display(), place.size_bytes >> 20));
     let mark_at = place.size_bytes - BLANK_BYTES;
-    write_at(&mut open(true)?, mark_at, FORMATTING_MARK).context("marking it")?;
+    write_at(&mut open(true)?, mark_at, &keys.encode()).context("marking it")?;
     make(node, mark_at)?;
     super::mount_data(node, Kind::Ext, false)?;
-    let labelled = set_label(label);
+    let labelled = keep(&keys).and_then(|()| set_label(label).with_context(|| format!("setting its label to {label}")));
     rustix::mount::unmount(paths::DATA_MOUNT, UnmountFlags::empty()).context("unmounting it")?;
-    labelled.with_context(|| format!("setting its label to {label}"))?;
-    write_at(&mut open(true)?, mark_at, &[0; FORMATTING_MARK.len()]).context("clearing the mark")
+    labelled?;
+    write_at(&mut open(true)?, mark_at, &vec![0; BLANK_BYTES as usize]).context("clearing the mark")
+}
+
+/// Puts the keys where `distroctl keys` looks for them.
+fn keep(keys: &Keys) -> Result<()> {
+    if keys.0.is_empty() {
+        return Ok(());
+    }
+    let path = Path::new(paths::DATA_MOUNT).join(paths::DATA_AUTHORIZED_KEYS.trim_start_matches('/'));
+    let folder = path.parent().unwrap_or(Path::new(paths::DATA_MOUNT));
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    file::replace(&path, &keys.0, 0o600, None)
 }
 
 fn found(device: Device, node: &Path) -> Result<Match> {
@@ -102,16 +119,18 @@ fn state(partition: &mut (impl Read + Seek), size_bytes: u64) -> std::io::Result
     };
     let (head, tail) = (read(0)?, read(size_bytes - BLANK_BYTES)?);
     let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-    let marked = tail.strip_prefix(FORMATTING_MARK).is_some_and(is_zero);
+    let keys = Keys::decode(&tail);
     Ok(match superblock::recognize(&head, true) {
-        Some(other) if !(marked && other.is_labelled(UNFINISHED_LABEL.as_bytes())) => {
+        Some(other) if !(keys.is_some() && other.is_labelled(UNFINISHED_LABEL.as_bytes())) => {
             State::Taken("it holds a file system with another label")
         }
         _ if superblock::is_claimed(&head) => State::Taken("something else uses it as a whole"),
-        _ if marked => State::Begun,
-        _ if !is_zero(&head) => State::Taken("its first MiB is not empty"),
-        _ if !is_zero(&tail) => State::Taken("its last MiB is not empty"),
-        _ => State::Blank,
+        _ => match keys {
+            Some(keys) => State::Begun(keys),
+            None if !is_zero(&head) => State::Taken("its first MiB is not empty"),
+            None if !is_zero(&tail) => State::Taken("its last MiB is not empty"),
+            None => State::Blank,
+        },
     })
 }
 
@@ -153,7 +172,9 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::{BLANK_BYTES, FORMATTING_MARK, State, UNFINISHED_LABEL, state, write_at};
+    use contract::data_partition::FORMATTING_MARK;
+
+    use super::{BLANK_BYTES, Keys, State, UNFINISHED_LABEL, state, write_at};
 
     const SIZE: u64 = 32 << 20;
 
@@ -202,13 +223,13 @@ mod tests {
         let file = partition();
         let end = SIZE - BLANK_BYTES;
         put(file.path(), end, FORMATTING_MARK);
-        assert_eq!(found(file.path()), State::Begun, "before mke2fs");
+        assert_eq!(found(file.path()), State::Begun(Keys::default()), "before mke2fs");
         put(file.path(), 4096, b"tables, no superblock yet");
-        assert_eq!(found(file.path()), State::Begun, "in it");
+        assert_eq!(found(file.path()), State::Begun(Keys::default()), "in it");
         mke2fs(file.path(), UNFINISHED_LABEL, end);
-        assert_eq!(found(file.path()), State::Begun, "after it: mke2fs keeps out of the last MiB");
+        assert_eq!(found(file.path()), State::Begun(Keys::default()), "after it: mke2fs keeps out of the last MiB");
         put(file.path(), 0, &vec![0; BLANK_BYTES as usize]);
-        assert_eq!(found(file.path()), State::Begun, "its start has been cleared");
+        assert_eq!(found(file.path()), State::Begun(Keys::default()), "its start has been cleared");
         file.as_file().set_len(2 * SIZE).unwrap();
         let grown = state(&mut File::open(file.path()).unwrap(), 2 * SIZE).unwrap();
         assert_eq!(grown, State::Blank, "and the partition has grown");

@@ -247,7 +247,7 @@ fn read_at(disk: &mut (impl Read + Seek), at: u64, bytes: &mut [u8]) -> Result<(
 }
 
 /// CRC-32 of 5.3.2 (ISO 3309, reflected polynomial EDB88320h), bit by bit: a table has 16 KiB.
-fn crc32(bytes: &[u8]) -> u64 {
+pub(super) fn crc32(bytes: &[u8]) -> u64 {
     let mut crc = u32::MAX;
     for byte in bytes {
         crc ^= u32::from(*byte);

@@ -3,9 +3,12 @@
 //!
 //! Without a data disk the engine's store is a tmpfs: podman's overlay driver does not work on the overlay that the root is.
 
+mod archive;
+mod asked;
 mod block;
 mod check;
 mod format;
+mod fresh;
 mod gpt;
 mod grow;
 mod partition;
@@ -51,6 +54,9 @@ pub(crate) fn mount() -> Result<ExitCode> {
             if found.matches.is_empty() {
                 found.matches.extend(format::format(&guest, &label));
             }
+            if found.matches.is_empty() && asked::partition(&guest, &label) {
+                found.matches.extend(format::format(&guest, &label));
+            }
             use_found(&guest, &label, &found)
         }
     };
@@ -77,7 +83,7 @@ pub(crate) fn mount() -> Result<ExitCode> {
 fn wanted_label(guest: &Guest) -> Option<String> {
     match guest.option(cmdline::DATA) {
         Some("none") => None,
-        Some(label) if !label.is_empty() => Some(label.into()),
+        Some(label) if !label.is_empty() && label != cmdline::FORMAT_BLANK => Some(label.into()),
         _ => Some(guest.settings.data_label.clone()),
     }
 }
