@@ -117,3 +117,32 @@ fn nothing_stays_without_it() -> Result<()> {
     assert_ne!(guest.status("sudo podman volume exists kept")?, 0, "a volume outlived a reboot in RAM");
     Ok(())
 }
+
+/// More than e2fsck may repair by itself: only read, with advice, and not one byte of it changes.
+#[test]
+fn a_damaged_one_is_only_read() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("disk.raw");
+    create_data_disk(&path, SIZE, contract::DEFAULT_DATA_LABEL)?;
+    let guest = boot("damaged_before", &path, Bus::Virtio)?;
+    guest.ok("sudo mkdir -p /var/lib/boot2podman/lost/folder")?;
+    let trimmed = guest.ok("sudo distroctl disk trim")?;
+    assert!(trimmed.starts_with("/dev/vda: ") && trimmed.ends_with(" MiB trimmed"), "{trimmed}");
+    assert_eq!(guest.ok("distroctl disk repair")?, "/dev/vda is sound and in use; there is nothing to repair");
+    guest.power_off()?;
+    // A folder without content, in a file system that says it has errors: nothing that may be repaired unasked.
+    for request in ["sif /var/lib/boot2podman/lost block[0] 0", "ssv state 2"] {
+        host("debugfs", |command| command.args(["-w", "-R", request]).arg(&path))?;
+    }
+    let before = std::fs::read(&path)?;
+
+    let guest = boot("damaged", &path, Bus::Virtio)?;
+    assert_eq!(guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?, "device /dev/vda read-only");
+    assert!(guest.ok("distroctl disk repair")?.contains("sudo e2fsck -f /dev/vda"));
+    assert!(guest.ok("distroctl status")?.contains("read-only"));
+    let image = guest.make_busybox_image()?;
+    guest.ok(&format!("sudo podman run --rm {image} true"))?;
+    guest.power_off()?;
+    assert!(std::fs::read(&path)? == before, "it has been written");
+    Ok(())
+}

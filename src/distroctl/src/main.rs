@@ -42,6 +42,8 @@ Usage: distroctl COMMAND
   network status     interfaces, addresses, routes, name servers
   network apply      reads the network's configuration again
   ntp status         what the clock was last set by
+  disk trim          tells the data disk which blocks are free (--weekly)
+  disk repair        what to do if the data disk is damaged
   stop-containers    stops all running containers in parallel
   apply [--dry-run]  applies the configuration again, prints what changes
   validate FILE      checks a document, cloud-config, network-config or
@@ -89,6 +91,9 @@ fn main() -> ExitCode {
 fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
     match words {
         ["disk", "mount"] => disk::mount(),
+        ["disk", "repair"] => disk::repair(),
+        ["disk", "trim"] => disk::trim(),
+        ["disk", "trim", "--weekly"] => disk::trim_weekly(),
         ["hostname"] => hostname::run(),
         ["hostname", name] => hostname::keep(name),
         ["provision"] => provision::boot(),

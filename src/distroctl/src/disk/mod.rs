@@ -6,6 +6,7 @@
 mod archive;
 mod asked;
 mod block;
+mod care;
 mod check;
 mod format;
 mod fresh;
@@ -26,6 +27,7 @@ use anyhow::{Context, Result};
 use contract::{cmdline, paths};
 use rustix::mount::{MountFlags, UnmountFlags};
 
+pub(crate) use care::{repair, trim, trim_weekly};
 pub(crate) use search::is_busy;
 
 use crate::console::log;
@@ -136,10 +138,8 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
         Verdict::Damaged(reason) => {
             guest.warn(&format!(
                 "data disk {} must not be written: {reason}; it is mounted read-only, changes are lost at power off\n\
-                 hint: boot with {}=none, then repair it with \"sudo e2fsck -f {}\"",
+                 hint: \"distroctl disk repair\" tells what to do",
                 node.display(),
-                cmdline::DATA,
-                node.display()
             ));
             true
         }
