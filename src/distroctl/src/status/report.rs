@@ -115,7 +115,7 @@ fn problems(services: &[Known], data: &DataDisk, warnings: &str) -> Vec<String> 
         .map(|known| format!("{}: {}", known.name, known.describe()))
         .collect();
     if let DataDisk::Mounted { device, is_read_only: true, .. } = data {
-        problems.push(format!("data disk {device} is read-only: see \"distroctl logs data-disk\""));
+        problems.push(format!("data disk {device} is read-only: see \"distroctl disk repair\""));
     }
     let mut last: Vec<&str> = Vec::new();
     for line in warnings.lines().rev() {
