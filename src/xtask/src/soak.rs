@@ -28,7 +28,7 @@ const CAMPAIGNS: [(&str, &str); 5] = [
 const FUZZED: [(&str, &str); 4] =
     [("distroctl", "--bins"), ("document", "--lib"), ("formats", "--lib"), ("mkdistro", "--lib")];
 /// About how many there are; they share the time.
-const READERS: u64 = 26;
+const READERS: u64 = 35;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
