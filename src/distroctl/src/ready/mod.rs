@@ -11,8 +11,8 @@ use contract::ready::Ready;
 use crate::guest::{Guest, memory_kib, uptime_seconds};
 use crate::{addresses, console, file, http, network};
 
-/// Time for the engine; under software emulation its first start takes long.
-const ENGINE_LIMIT: Duration = Duration::from_secs(120);
+/// Time for the engine; under software emulation, with little RAM, its first start takes minutes.
+const ENGINE_LIMIT: Duration = Duration::from_secs(600);
 const RETRY: Duration = Duration::from_millis(100);
 /// Additional time for the first address, and of it for a carrier: a card needs a moment to find its cable.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(2);
