@@ -22,7 +22,6 @@ use formats::squashfs::Compression;
 use formats::tree::{Kind, Node, Tree};
 
 use crate::cache::{self, Store};
-use crate::root::guest;
 
 /// Highest level of the small archive: what comes after it needs more memory to unpack.
 const MAX_LEVEL: i32 = 19;
@@ -154,7 +153,6 @@ mod tests {
     use super::{Parts, level, write};
     use crate::cache::Store;
     use crate::image::tests::foreign;
-    use crate::root::guest;
 
     fn example() -> bytes::Bytes {
         let modules = [("loop.ko".to_string(), "LOOP".into()), ("base-one.ko".to_string(), "ONE".into())];

@@ -175,7 +175,7 @@ fn kernels_tell_their_release_and_configuration() {
 
 #[test]
 fn other_files_are_recognised() {
-    let program = open(&Bytes::from_static(crate::root::guest::DISTROCTL)).unwrap().unwrap();
+    let program = open(&Bytes::from_static(guest::DISTROCTL)).unwrap().unwrap();
     assert_eq!((program.format, program.facts[1].value.as_str()), (Format::Elf, "x86-64"));
     assert!(!program.is_container());
     let bytes = crate::deb::tests::packed("tool", &tree(&[("usr/bin/tool", file("tool", 0o755))]));

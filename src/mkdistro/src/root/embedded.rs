@@ -16,7 +16,7 @@ use formats::tree::{Kind, Node, Tree};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{guest, insert, show};
+use super::{insert, show};
 use crate::builtin::Builtin;
 use crate::config::Checked;
 use crate::fetch::hex;

@@ -4,7 +4,6 @@
 mod accounts;
 mod applets;
 pub mod embedded;
-pub mod guest;
 mod overlay;
 mod packages;
 mod reason;
