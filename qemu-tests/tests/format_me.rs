@@ -12,7 +12,7 @@ use vm::{Bus, Disk, DiskFormat};
 const SIZE: u64 = 600 << 20;
 
 /// A sparse disk that begins with an archive; its key is longer than what the scripts of old kept.
-fn asking(folder: &Path, magic: &str, key: &str) -> Result<PathBuf> {
+pub(crate) fn asking(folder: &Path, magic: &str, key: &str) -> Result<PathBuf> {
     let (image, ssh) = (folder.join("disk.img"), folder.join(".ssh"));
     std::fs::create_dir_all(&ssh)?;
     std::fs::write(folder.join(magic), magic)?;

@@ -13,6 +13,7 @@ mod process;
 mod qmp;
 mod running;
 pub mod ssh;
+mod write_log;
 
 pub use accelerator::Accelerator;
 pub use interactive::interactive;
@@ -23,3 +24,4 @@ pub use machine::{
 pub use process::{Output, paste, run};
 pub use qmp::Qmp;
 pub use running::{Vm, free_port};
+pub use write_log::{Fate, WriteLog};

@@ -19,8 +19,8 @@ const CAMPAIGNS: [(&str, &str); 5] = [
     ("matrix", "BIOS, UEFI and Secure Boot from CD on IDE and AHCI, USB stick and disk, each to a container"),
     (
         "power-cut",
-        "kill the machine at random moments while containers write; data disk and images must survive (not \
-                   written yet)",
+        "power goes at random moments of a first boot that formats the disk, and while containers write; the disk must \
+         be sound and every machine come up",
     ),
 ];
 
@@ -38,6 +38,7 @@ pub(crate) enum Campaign {
     Kernel,
     Kill { rounds: u64 },
     Matrix,
+    PowerCut { rounds: u64 },
 }
 
 impl Campaign {
@@ -51,6 +52,10 @@ impl Campaign {
             ["kernel"] => Ok(Self::Kernel),
             ["kill"] => Ok(Self::Kill { rounds: 30 }),
             ["matrix"] => Ok(Self::Matrix),
+            ["power-cut"] => Ok(Self::PowerCut { rounds: 20 }),
+            ["power-cut", "--rounds", rounds] => {
+                number(rounds).map(|rounds| Self::PowerCut { rounds }).ok_or_else(wrong)
+            }
             ["kill", "--rounds", rounds] => number(rounds).map(|rounds| Self::Kill { rounds }).ok_or_else(wrong),
             _ => Err(wrong()),
         }
@@ -67,7 +72,8 @@ pub(crate) fn soak(campaign: Campaign) -> Result<bool> {
         Campaign::Fuzz { minutes } => fuzz(minutes),
         Campaign::Kernel => kernel::twice(),
         Campaign::Kill { rounds } => kill(rounds),
-        Campaign::Matrix => matrix(),
+        Campaign::Matrix => boots("matrix::", "MKDISTRO_MATRIX", "all"),
+        Campaign::PowerCut { rounds } => boots("power_cut::", "MKDISTRO_CUTS", &rounds.to_string()),
     }
 }
 
@@ -94,20 +100,13 @@ fn kill(rounds: u64) -> Result<bool> {
     succeeds(command.env("MKDISTRO_KILL_ROUNDS", rounds.to_string()))
 }
 
-fn matrix() -> Result<bool> {
+/// The boot tests of a filter, with a variable that makes more of them.
+fn boots(filter: &str, variable: &str, value: &str) -> Result<bool> {
     let mut tally = Tally::default();
     let Some(iso) = build_image(&mut tally, &target().join("qemu-tests"))? else { return Ok(false) };
-    let mut command = cargo(&[
-        "test",
-        "--package",
-        "qemu-tests",
-        "--no-fail-fast",
-        "--",
-        "matrix::",
-        "--nocapture",
-        "--test-threads=2",
-    ]);
-    succeeds(command.env("MKDISTRO_TEST_ISO", iso).env("MKDISTRO_MATRIX", "all"))
+    let arguments =
+        ["test", "--package", "qemu-tests", "--no-fail-fast", "--", filter, "--nocapture", "--test-threads=2"];
+    succeeds(cargo(&arguments).env("MKDISTRO_TEST_ISO", iso).env(variable, value))
 }
 
 #[cfg(test)]
@@ -121,6 +120,8 @@ mod tests {
         assert_eq!(Campaign::parse(&["fuzz", "--minutes", "3"]), Ok(Campaign::Fuzz { minutes: 3 }));
         assert_eq!(Campaign::parse(&["kill", "--rounds", "30"]), Ok(Campaign::Kill { rounds: 30 }));
         assert_eq!(Campaign::parse(&["matrix"]), Ok(Campaign::Matrix));
+        assert_eq!(Campaign::parse(&["power-cut"]), Ok(Campaign::PowerCut { rounds: 20 }));
+        assert_eq!(Campaign::parse(&["power-cut", "--rounds", "3"]), Ok(Campaign::PowerCut { rounds: 3 }));
         for wrong in [&["fuzz", "--minutes"][..], &["kill", "--rounds", "0"], &["kill", "x"], &["fun"]] {
             assert!(Campaign::parse(wrong).is_err(), "{wrong:?}");
         }

@@ -269,6 +269,14 @@ impl<'a> Arguments<'a> {
                 let device = self.virtio("net");
                 format!("{device},netdev={id},mac={mac}")
             }
+            Device::RecordedDisk { path, log } => {
+                let id = format!("disk{}", self.disks);
+                self.disks += 1;
+                let drive = Value::new(format!("id={id},if=none,discard=unmap,driver=blklogwrites,file.driver=file"));
+                let drive = drive.with("file.filename", path).with("log.driver", "file").with("log.filename", log);
+                self.add("-drive", drive);
+                format!("{},drive={id}", self.virtio("blk"))
+            }
             Device::UsbKeyboard => {
                 self.controller("qemu-xhci,id=xhci");
                 "usb-kbd,bus=xhci.0".to_owned()

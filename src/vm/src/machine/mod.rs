@@ -226,6 +226,13 @@ pub enum Device {
         /// Socket of the other end.
         there: PathBuf,
     },
+    /// A raw disk on virtio-blk that takes discards; what is written to it is recorded besides, see [`crate::WriteLog`].
+    RecordedDisk {
+        /// Image file.
+        path: PathBuf,
+        /// An empty file for the record.
+        log: PathBuf,
+    },
     /// A keyboard on xHCI.
     UsbKeyboard,
 }

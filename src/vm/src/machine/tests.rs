@@ -216,6 +216,7 @@ fn further_devices() {
         Device::I6300esb,
         share("/a,b", "t"),
         share("/c", "u"),
+        Device::RecordedDisk { path: "d,e".into(), log: "l".into() },
         Device::UsbKeyboard,
         Device::Nic(NetworkModel::Igb),
         Device::Nic(NetworkModel::Vmxnet3),
@@ -225,6 +226,8 @@ fn further_devices() {
         "-device virtio-rng-pci -device virtio-balloon-pci -device vhost-vsock-pci,guest-cid=3 -device i6300esb \
          -fsdev local,id=share0,security_model=none,readonly=on,path=/a,,b -device virtio-9p-pci,fsdev=share0,mount_tag=t \
          -fsdev local,id=share1,security_model=none,readonly=on,path=/c -device virtio-9p-pci,fsdev=share1,mount_tag=u \
+         -drive id=disk0,if=none,discard=unmap,driver=blklogwrites,file.driver=file,file.filename=d,,e,log.driver=file,log.filename=l \
+         -device virtio-blk-pci,drive=disk0 \
          -device qemu-xhci,id=xhci -device usb-kbd,bus=xhci.0 -device igb -device vmxnet3 -serial mon:stdio"
     );
     machine.kind = MachineType::Q35;
