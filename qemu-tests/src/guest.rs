@@ -43,7 +43,13 @@ impl std::ops::Deref for Guest {
 impl Guest {
     /// Boots `machine` up to READY; the console's log has the test's name.
     pub fn boot(name: &str, machine: Machine) -> Result<Self> {
+        Self::boot_with(name, machine, |_| Ok(()))
+    }
+
+    /// As [`Guest::boot`], after `before` has done with the machine what its boot waits for.
+    pub fn boot_with(name: &str, machine: Machine, before: impl FnOnce(&Vm) -> Result<()>) -> Result<Self> {
         let vm = Vm::start(machine, &user(), &crate::log_file(name)?)?;
+        before(&vm)?;
         let ready = vm.wait_ready(BOOT_LIMIT)?;
         Ok(Self { vm, ready })
     }

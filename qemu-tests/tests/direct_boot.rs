@@ -37,9 +37,14 @@ fn the_uncompressed_kernel_starts_by_pvh_and_on_a_microvm() -> Result<()> {
     std::fs::File::create(&disk)?.set_len(256 << 20)?;
     machine.disks.push(Disk { path: disk, format: DiskFormat::Raw, bus: Bus::Virtio });
     if let Boot::Kernel { cmdline, .. } = &mut machine.boot {
-        cmdline.push_str(" distro.data=format-blank");
+        cmdline.push_str(" distro.data=format-blank distro.rescue");
     }
-    let guest = Guest::boot("direct_pvh", machine)?;
+    let guest = Guest::boot_with("direct_pvh", machine, |vm| {
+        let follows = |line: &str| line.contains("a rescue shell follows").then_some(());
+        vm.wait_for_line("the rescue shell", BOOT_LIMIT * 4, follows)?;
+        vm.send_serial("echo $((6 * 7)) > /run/rescued; exit\n")
+    })?;
+    assert_eq!(guest.ok("cat /run/rescued")?, "42");
     assert_eq!(guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?, "device /dev/vda1");
     // boot_params.hdr.type_of_loader as PVH's entry sets it (arch/x86/platform/pvh/enlighten.c): 0xb0.
     assert_eq!(guest.ok("cat /proc/sys/kernel/bootloader_type")?, "176");

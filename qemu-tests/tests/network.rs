@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use qemu_tests::{Guest, machine};
 use serde_json::json;
-use vm::{Device, FwCfg, Machine};
+use vm::{Device, FwCfg, Machine, NetworkModel};
 
 /// The name under which the guest finds a document.
 const DOCUMENT: &str = "opt/org.mkdistro/config";
@@ -44,6 +44,15 @@ name = "lan.7"
 vlan-link = "lan"
 vlan-id = 7
 addresses = ["192.168.7.{host}/24"]
+
+[[network.interfaces]]
+name = "bond0"
+bond = ["eth2", "eth3"]
+
+[[network.interfaces]]
+name = "br0"
+bridge = ["bond0"]
+addresses = ["192.168.9.{host}/24"]
 "#
     )
 }
@@ -59,7 +68,10 @@ fn two_machines_on_a_vlan() -> Result<()> {
             &document(0).replace("77.0/", "77.8/").replace("7.0/", "7.8/").replace("fd77::0/", "fd77::8/"),
         )?,
     )?;
-    let second = Guest::boot("network-1", on_wire(folder.path(), 1, &document(1))?)?;
+    let mut machine = on_wire(folder.path(), 1, &document(1))?;
+    // The cards of a bond that carries a bridge.
+    machine.devices.extend([Device::Nic(NetworkModel::Virtio), Device::Nic(NetworkModel::Virtio)]);
+    let second = Guest::boot("network-1", machine)?;
     for address in ["192.168.77.2", "192.168.7.2", "fd77::2"] {
         // The first answer may wait for the address to be known as nobody else's.
         first.ok(&format!("sudo ping -c 3 -W 5 {address}"))?;
@@ -74,6 +86,12 @@ fn two_machines_on_a_vlan() -> Result<()> {
     assert!(second.ok("cat /etc/resolv.conf")?.contains("search wire.example"));
     let status = second.ok("distroctl network status")?;
     assert!(status.contains("firewall: ssh-only") && status.contains("192.168.77.2 (static)"), "{status}");
+
+    let bond = second.ok("cat /proc/net/bonding/bond0; ls /sys/class/net/br0/brif; ip addr show br0")?;
+    for part in ["active-backup", "Slave Interface: eth2", "Slave Interface: eth3", "\nbond0\n", "inet 192.168.9.2/24"]
+    {
+        assert!(bond.contains(part), "{part:?} not in {bond}");
+    }
 
     // SSH comes in, other services do not; a published port does.
     second.ok("sudo sh -c 'while :; do echo closed | nc -l -p 7777; done > /dev/null 2>&1 < /dev/null &'")?;

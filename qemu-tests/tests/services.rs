@@ -6,7 +6,9 @@ use qemu_tests::{Guest, machine};
 
 #[test]
 fn services_by_hand() -> Result<()> {
-    let guest = Guest::boot("services", machine()?)?;
+    let mut machine = machine()?;
+    machine.reboots = false;
+    let guest = Guest::boot("services", machine)?;
     assert!(
         guest.ok("distroctl service list")?.lines().any(|line| line.starts_with("sshd ") && line.contains("ready"))
     );
@@ -47,7 +49,11 @@ fn services_by_hand() -> Result<()> {
         "for n in 1 2 3 4 5 6 7 8 9; do sleep 1; grep -q 'restarts 1' /run/distro/services/log && exit; done; exit 1",
     )?;
     guest.ok("distroctl status --json | grep -q '\"name\":\"log\",\"state\":\"ready\"'")?;
-    guest.power_off()
+
+    // Ctrl-Alt-Del is an orderly reboot, which ends this machine.
+    let keys = ["ctrl", "alt", "delete"].map(|key| serde_json::json!({"type": "qcode", "data": key}));
+    guest.qmp().execute("send-key", &serde_json::json!({"keys": keys}))?;
+    guest.wait_for_power_off()
 }
 
 #[test]
