@@ -13,17 +13,31 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts one and waits until it listens.
+    /// Starts one that anybody may use, and waits until it listens.
     pub fn start() -> Result<Self> {
+        Self::start_for(None)
+    }
+
+    /// Starts one for this user, whose password's bcrypt hash is given.
+    pub fn start_with_login(user: &str, hash: &str) -> Result<Self> {
+        Self::start_for(Some(format!("{user}:{hash}\n")))
+    }
+
+    fn start_for(login: Option<String>) -> Result<Self> {
         let folder = tempfile::tempdir().context("making the registry's folder")?;
         let port = vm::free_port()?;
         // Reference: distribution's docs/configuration.md. JSON is YAML.
-        let config = serde_json::json!({
+        let mut config = serde_json::json!({
             "version": "0.1",
             "log": {"level": "warn"},
             "storage": {"filesystem": {"rootdirectory": folder.path().join("data")}},
             "http": {"addr": format!("127.0.0.1:{port}")},
         });
+        if let Some(login) = login {
+            let users = folder.path().join("htpasswd");
+            std::fs::write(&users, login).context("writing the registry's users")?;
+            config["auth"] = serde_json::json!({"htpasswd": {"realm": "test", "path": users}});
+        }
         let file = folder.path().join("config.yml");
         std::fs::write(&file, config.to_string()).context("writing the registry's configuration")?;
         let mut command = Command::new("docker-registry");

@@ -5,6 +5,7 @@ use qemu_tests::{Guest, Registry, machine};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
+use vm::FwCfg;
 
 /// In the guest's network; leads to the registry on the build host.
 const REGISTRY: &str = "10.0.2.100:5000";
@@ -25,13 +26,31 @@ fn run_limits_volumes_networks() -> Result<()> {
     publish(&guest, image, port)
 }
 
+/// "secret word" by bcrypt with 16 rounds.
+const PASSWORD_HASH: &str = "$2b$04$mj46vsRKnC04oRHhsbRRYO5OBDbdvAx9T52iGb4TH2nTyjmUfxMqu";
+
+/// What the guest is told of it: it stands for Docker's, too.
+fn registries() -> String {
+    format!(
+        "[registries]
+         insecure = [\"{REGISTRY}\"]
+         mirrors = {{ \"docker.io\" = \"{REGISTRY}\" }}
+         [[registries.credentials]]
+         registry = \"{REGISTRY}\"
+         user = \"ann\"
+         password = \"secret word\"
+        "
+    )
+}
+
 #[test]
 fn build_push_pull() -> Result<()> {
-    let registry = Registry::start()?;
+    let registry = Registry::start_with_login("ann", PASSWORD_HASH)?;
     let mut machine = machine()?;
     if let Some(network) = machine.user_network() {
         network.services.push(registry.service(REGISTRY));
     }
+    machine.fw_cfg.push(("opt/org.mkdistro/config".into(), FwCfg::Text(registries())));
     let guest = Guest::boot("containers_build", machine)?;
     let image = guest.make_busybox_image()?;
 
@@ -40,12 +59,18 @@ fn build_push_pull() -> Result<()> {
     guest.ok("sudo podman build -q -t localhost/built:test /tmp/context")?;
     assert_eq!(guest.ok("sudo podman run --rm localhost/built:test cat /built")?, "built");
 
-    let remote = format!("{REGISTRY}/built:test");
-    guest.ok(&format!("sudo podman push -q --tls-verify=false localhost/built:test {remote}"))?;
+    let remote = format!("{REGISTRY}/library/built:test");
+    guest.ok(&format!("sudo podman push -q localhost/built:test {remote}"))?;
     guest.ok(&format!("sudo podman rmi -f localhost/built:test {image}"))?;
     assert_eq!(guest.ok("sudo podman images -aq")?, "", "an image is left that could stand in for the pulled one");
-    guest.ok(&format!("sudo podman pull -q --tls-verify=false {remote}"))?;
-    assert_eq!(guest.ok(&format!("sudo podman run --rm {remote} cat /built"))?, "built");
+    // By its mirror, and with the credentials told to the guest; by the service as well.
+    let engine = "sudo podman --remote --url unix:///run/podman/podman.sock";
+    for (client, name) in [("sudo podman", remote.as_str()), (engine, "docker.io/library/built:test")] {
+        guest.ok(&format!("{client} pull -q {name}"))?;
+        assert_eq!(guest.ok(&format!("{client} run --rm {name} cat /built"))?, "built");
+        guest.ok(&format!("{client} rmi -af"))?;
+    }
+    assert_ne!(guest.status(&format!("sudo podman pull -q --creds=ann:wrong {remote}"))?, 0, "it asks for no password");
     Ok(())
 }
 
