@@ -25,6 +25,8 @@ usage: cargo xtask COMMAND
   soak fuzz [--minutes N]          feed every reader with broken input, other input each time
   soak kernel                      build the distribution with a kernel from source in two folders
   soak kill [--rounds N]           end builds at random moments
+  soak matrix                      every firmware and medium, each to a container
+  soak power-cut [--rounds N]      cut the power in a first boot and while containers write
 ";
 
 fn main() -> ExitCode {
