@@ -8,6 +8,7 @@ mod containers;
 mod data_disk;
 mod direct_boot;
 mod disk_image;
+mod encrypted_disk;
 mod foreign_disks;
 mod format_me;
 mod hardware;
