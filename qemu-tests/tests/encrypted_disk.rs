@@ -141,6 +141,9 @@ fn by_hand_and_stick(project: &Project) -> Result<()> {
     assert_eq!(given("sudo distroctl disk unlock", &format!("{SECRET}\n"))?, 0);
     assert_eq!(state(&guest)?, OPENED);
     guest.ok(&format!("echo first | sudo tee {KEPT}"))?;
+    // Unmounted, it closes by itself.
+    guest.ok("sudo umount /var/lib/containers /var/lib/boot2podman /mnt/data")?;
+    guest.ok("for n in 1 2 3 4 5 6 7 8 9; do [ -e /sys/class/block/dm-0 ] || exit 0; sleep 1; done; exit 1")?;
 
     // A stick that is put in while the machine runs, and is there at the next start.
     let stick = project.path("stick");
