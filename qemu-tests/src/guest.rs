@@ -46,10 +46,10 @@ impl Guest {
         Self::boot_with(name, machine, |_| Ok(()))
     }
 
-    /// As [`Guest::boot`], after `before` has done with the machine what its boot waits for.
-    pub fn boot_with(name: &str, machine: Machine, before: impl FnOnce(&Vm) -> Result<()>) -> Result<Self> {
+    /// The same for a machine that wants something before it is ready.
+    pub fn boot_with(name: &str, machine: Machine, give: impl FnOnce(&Vm) -> Result<()>) -> Result<Self> {
         let vm = Vm::start(machine, &user(), &crate::log_file(name)?)?;
-        before(&vm)?;
+        give(&vm)?;
         let ready = vm.wait_ready(BOOT_LIMIT)?;
         Ok(Self { vm, ready })
     }
@@ -90,9 +90,15 @@ impl Guest {
 
     /// Asks the guest to reboot and waits for the next READY.
     pub fn reboot(&mut self) -> Result<()> {
+        self.reboot_with(|_| Ok(()))
+    }
+
+    /// The same for a machine that wants something before it is ready.
+    pub fn reboot_with(&mut self, give: impl FnOnce(&Vm) -> Result<()>) -> Result<()> {
         let before = self.ok("cat /proc/sys/kernel/random/boot_id")?;
         self.soon("reboot")?;
         self.vm.begin_boot();
+        give(&self.vm)?;
         self.ready = self.vm.wait_ready(BOOT_LIMIT)?;
         let after = self.ok("cat /proc/sys/kernel/random/boot_id")?;
         assert_ne!(before, after, "READY again without a reboot");

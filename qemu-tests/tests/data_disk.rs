@@ -1,8 +1,9 @@
 //! The data disk: images, volumes and the SSH host key stay, on every bus, on a whole disk and on a partition, over a reboot
 //! and a power cut. Without it they do not.
 
+use crate::encrypted_disk::encrypt;
 use anyhow::{Context, Result};
-use qemu_tests::{Guest, host, machine};
+use qemu_tests::{Guest, host, machine, sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use vm::disk::{create_data_disk, find_program, format_ext4};
@@ -106,9 +107,18 @@ fn keeps(guest: &Guest, image: &str, host_key: &str, files: &[&str]) -> Result<(
 
 #[test]
 fn nothing_stays_without_it() -> Result<()> {
-    let mut guest = Guest::boot("without_data_disk", machine()?)?;
+    // One that is encrypted cannot be opened without its recipe, and is left alone.
+    let folder = tempfile::tempdir()?;
+    let locked = folder.path().join("locked");
+    std::fs::File::create(&locked)?.set_len(32 << 20)?;
+    encrypt(&["luksFormat"], contract::DEFAULT_DATA_LABEL, "key", &locked)?;
+    let before = sha256(&locked)?;
+    let mut machine = machine()?;
+    machine.disks.push(Disk { path: locked.clone(), format: DiskFormat::Raw, bus: Bus::Virtio });
+    let mut guest = Guest::boot("without_data_disk", machine)?;
     let state = guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?;
-    assert!(state.starts_with("none "), "{state}");
+    assert_eq!(state, "none /dev/vda: it is encrypted (LUKS), and this image cannot open it");
+    assert!(guest.ok("sudo distroctl logs data-disk")?.contains("name the recipe \"cryptsetup\""));
     let image = guest.make_busybox_image()?;
     write_volume(&guest, image, "gone")?;
     let host_key = guest.host_key()?;
@@ -116,6 +126,8 @@ fn nothing_stays_without_it() -> Result<()> {
     assert_ne!(guest.host_key()?, host_key, "the SSH host key is part of the image");
     assert!(!guest.has_busybox_image()?, "an image outlived a reboot in RAM");
     assert_ne!(guest.status("sudo podman volume exists kept")?, 0, "a volume outlived a reboot in RAM");
+    guest.power_off()?;
+    assert_eq!(sha256(&locked)?, before, "the encrypted disk has been written");
     Ok(())
 }
 

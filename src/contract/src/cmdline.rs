@@ -4,6 +4,8 @@
 pub const DATA: &str = "distro.data";
 /// `distro.waitdisk=SECONDS`: how long to wait for the data disk.
 pub const WAIT_DISK: &str = "distro.waitdisk";
+/// `distro.data-key-wait=SECONDS`: how long consoles ask for the key of an encrypted data disk; 0: they do not.
+pub const DATA_KEY_WAIT: &str = "distro.data-key-wait";
 /// Value of [`DATA`]: a disk whose first and last MiB are zero may be partitioned and formatted, if there is no data disk.
 pub const FORMAT_BLANK: &str = "format-blank";
 /// `distro.rescue`: a shell on the console before the services start.

@@ -36,6 +36,8 @@ pub mod fw_cfg {
     pub const SSH_KEYS: &str = "opt/org.mkdistro/ssh-keys";
     /// The configuration document.
     pub const CONFIG: &str = "opt/org.mkdistro/config";
+    /// The key of an encrypted data disk, its bytes as they are.
+    pub const DATA_KEY: &str = "opt/org.mkdistro/data-key";
     /// An Ignition configuration, where its own systems read it.
     pub const IGNITION: &str = "opt/com.coreos/config";
 }

@@ -61,6 +61,10 @@ pub const FIREWALL_STATE: &str = "/run/distro/firewall";
 pub const NTP_STATE: &str = "/run/distro/ntp";
 /// What became of the data disk: `device PATH`, `device PATH read-only` or `none REASON`.
 pub const DATA_STATE: &str = "/run/distro/data-disk";
+/// Exists while the consoles ask for the key of the data disk: what they show otherwise leaves their keys alone.
+pub const ASKING: &str = "/run/distro/asking";
+/// The content of an encrypted data disk, when it is open.
+pub const DATA_OPENED: &str = "/dev/mapper/data-disk";
 
 /// The configuration document of the image, the lightest of its sources.
 pub const IMAGE_CONFIG: &str = "/usr/lib/distro/config.toml";

@@ -43,6 +43,8 @@ Usage: distroctl COMMAND
   network apply      reads the network's configuration again
   ntp status         what the clock was last set by
   disk trim          tells the data disk which blocks are free (--weekly)
+  disk unlock        opens an encrypted data disk whose key was missing at
+                     boot: asks for it, or takes it from standard input
   disk repair        what to do if the data disk is damaged
   stop-containers    stops all running containers in parallel
   apply [--dry-run]  applies the configuration again, prints what changes
@@ -92,6 +94,7 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
     match words {
         ["disk", "mount"] => disk::mount(),
         ["disk", "repair"] => disk::repair(),
+        ["disk", "unlock"] => disk::unlock(),
         ["disk", "trim"] => disk::trim(),
         ["disk", "trim", "--weekly"] => disk::trim_weekly(),
         ["hostname"] => hostname::run(),

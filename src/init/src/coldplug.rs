@@ -107,7 +107,7 @@ impl Plug<'_> {
     fn listed_modules(&mut self) {
         let list = fs::read_to_string(LOAD_MODULES).unwrap_or_default();
         for name in list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            match self.loader.load(name) {
+            match self.loader.load_for_device(name) {
                 Ok(()) => console::step(format_args!("module {name} of {LOAD_MODULES}")),
                 Err(failure) => console::say(&format!("{failure}, of {LOAD_MODULES}")),
             }

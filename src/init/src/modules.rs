@@ -115,7 +115,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Loads a module that an alias names. A driver that finds nothing to drive is no error.
+    /// Loads a module that an alias or the image's list names. A driver that finds nothing to drive is no error.
     pub(crate) fn load_for_device(&mut self, name: &str) -> Result<(), Failure> {
         if self.blacklist.contains(&name_of(name)) {
             return Ok(());

@@ -8,7 +8,7 @@ use crate::run::{Result, create_folder, succeeds, target};
 use std::path::Path;
 use std::process::Command;
 
-const PACKAGES: [&str; 25] = [
+const PACKAGES: [&str; 26] = [
     "qemu-system-x86",
     "ovmf",
     "qemu-utils",
@@ -20,6 +20,7 @@ const PACKAGES: [&str; 25] = [
     "zstd",
     "e2fsprogs",
     "xfsprogs",
+    "cryptsetup-bin",
     "fdisk",
     "gdisk",
     "dosfstools",

@@ -20,8 +20,24 @@ pub(crate) struct Device {
 impl Device {
     /// Its device node; the kernel writes `!` in names where the node has `/`.
     pub(crate) fn node(&self) -> PathBuf {
-        Path::new("/dev").join(self.name.replace('!', "/"))
+        node(&self.name)
     }
+}
+
+/// The device node of a name.
+pub(crate) fn node(name: &str) -> PathBuf {
+    Path::new("/dev").join(name.replace('!', "/"))
+}
+
+/// The names of all devices that may be somebody's volume, CDs among them, sorted.
+pub(crate) fn volumes(class_block: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(class_block).into_iter().flatten().flatten();
+    let has_medium = |name: &String| !matches!(first_line(class_block.join(name).join("size")).as_str(), "" | "0");
+    let is_volume = |name: &String| never(name).is_none_or(|prefix| matches!(prefix, "sr" | "scd"));
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| is_volume(name) && has_medium(name)).collect();
+    names.sort();
+    names
 }
 
 /// The devices below `class_block`, sorted by [`preference`].
@@ -44,7 +60,7 @@ fn describe(entry: &Path, name: &str) -> Option<Device> {
     let held = std::fs::read_dir(entry.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
     // A path of a multipath NVMe disk has no node; the disk itself is another entry.
     let hidden = first_line(entry.join("hidden")) == "1";
-    if never(name) || size_sectors == 0 || held || hidden {
+    if never(name).is_some() || size_sectors == 0 || held || hidden {
         return None;
     }
     let partition = entry.join("partition").exists();
@@ -64,8 +80,9 @@ fn has_partitions(entry: &Path) -> bool {
         .is_ok_and(|children| children.flatten().any(|child| child.path().join("partition").exists()))
 }
 
-fn never(name: &str) -> bool {
-    NEVER.iter().any(|prefix| {
+/// Which of [`NEVER`] it is.
+fn never(name: &str) -> Option<&'static str> {
+    NEVER.into_iter().find(|prefix| {
         name.strip_prefix(prefix).is_some_and(|rest| rest.chars().next().is_none_or(|c| c.is_ascii_digit()))
     })
 }
@@ -108,6 +125,12 @@ mod tests {
         let class = root.join("class");
         let names: Vec<String> = list(&class).into_iter().map(|device| device.name).collect();
         assert_eq!(names, ["nvme0n1p2", "vda", "sdb1", "sde"]);
+        let volumes = super::volumes(&class);
+        assert!(["sr0", "sdb", "sdb1", "vda"].iter().all(|name| volumes.iter().any(|volume| volume == name)));
+        assert!(
+            !volumes.iter().any(|volume| ["loop0", "zram0", "fd0", "sdc"].contains(&volume.as_str())),
+            "{volumes:?}"
+        );
         assert!(list(Path::new("/nonexistent")).is_empty());
     }
 

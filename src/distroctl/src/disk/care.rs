@@ -84,9 +84,11 @@ fn advice(line: &str) -> String {
             "{device} is damaged and only read; \"distroctl logs data-disk\" tells what e2fsck found. What it holds is in {mount}.\n\
              \x20 1. copy what must not be lost: scp -r core@THIS-MACHINE:{mount}/... .\n\
              \x20 2. restart with \"Start without touching any data disk\" of the boot menu, or {data}=none\n\
-             \x20 3. sudo e2fsck -f {device}      (it asks before each change; -y: yes to all)\n\
+             \x20 3. {open}sudo e2fsck -f {device}      (it asks before each change; -y: yes to all)\n\
              \x20 4. sudo reboot\n",
             mount = paths::DATA_MOUNT,
+            // Its container is closed then.
+            open = if device == paths::DATA_OPENED { "sudo cryptsetup open /dev/DISK data-disk, then " } else { "" },
             data = cmdline::DATA,
         ),
     }
@@ -102,6 +104,10 @@ mod tests {
         assert_eq!(advice("none no file system"), "no data disk is in use: no file system\n");
         assert!(advice("device /dev/vda").contains("nothing to repair"));
         let text = advice("device /dev/vda read-only");
-        assert!(text.contains("sudo e2fsck -f /dev/vda ") && text.contains("distro.data=none"), "{text}");
+        assert!(
+            advice("device /dev/mapper/data-disk read-only")
+                .contains("cryptsetup open /dev/DISK data-disk, then sudo e2fsck")
+        );
+        assert!(text.contains("3. sudo e2fsck -f /dev/vda ") && text.contains("distro.data=none"), "{text}");
     }
 }

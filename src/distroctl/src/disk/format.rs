@@ -108,7 +108,8 @@ fn keep(keys: &Keys) -> Result<()> {
 
 fn found(device: Device, node: &Path) -> Result<Match> {
     let read = File::open(node).and_then(|file| superblock::read(file, true)).context("reading it again")?;
-    Ok(Match { device, file_system: read.context("no file system is there after formatting")? })
+    let file_system = read.context("no file system is there after formatting")?;
+    Ok(Match { device, file_system, is_encrypted: false })
 }
 
 fn state(partition: &mut (impl Read + Seek), size_bytes: u64) -> std::io::Result<State> {

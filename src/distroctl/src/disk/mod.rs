@@ -12,6 +12,7 @@ mod format;
 mod fresh;
 mod gpt;
 mod grow;
+mod luks;
 mod partition;
 mod search;
 mod seed;
@@ -23,17 +24,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use contract::{cmdline, paths};
 use rustix::mount::{MountFlags, UnmountFlags};
 
 pub(crate) use care::{repair, trim, trim_weekly};
 pub(crate) use search::is_busy;
 
-use crate::console::log;
+use crate::console::{self, log};
 use crate::guest::Guest;
 use crate::{file, modules, overlay};
+use block::Device;
 use check::Verdict;
+use luks::Asked;
 use search::{Found, Match, Patience};
 use superblock::Kind;
 
@@ -52,14 +55,15 @@ pub(crate) fn mount() -> Result<ExitCode> {
     let outcome = match wanted_label(&guest) {
         None => Outcome::None(format!("{}=none on the kernel command line", cmdline::DATA)),
         Some(label) => {
-            let mut found = search::find(label.as_bytes(), patience(&guest));
-            if found.matches.is_empty() {
+            let mut found = search::find(&label, patience(&guest));
+            if found.matches.is_empty() && found.encrypted.is_empty() {
+                luks::tell_of_lost(&guest, &label);
                 found.matches.extend(format::format(&guest, &label));
+                if found.matches.is_empty() && asked::partition(&guest, &label) {
+                    found.matches.extend(format::format(&guest, &label));
+                }
             }
-            if found.matches.is_empty() && asked::partition(&guest, &label) {
-                found.matches.extend(format::format(&guest, &label));
-            }
-            use_found(&guest, &label, &found)
+            use_found(&guest, &label, &found, Asked::Consoles)
         }
     };
     if matches!(outcome, Outcome::Mounted { read_only: false, .. }) {
@@ -69,7 +73,32 @@ pub(crate) fn mount() -> Result<ExitCode> {
     } else {
         store_in_ram(&guest).unwrap_or_else(|error| guest.warn(&format!("{error:#}")));
     }
-    let state = match &outcome {
+    record(&outcome)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `distroctl disk unlock`: an encrypted data disk whose key was missing at boot.
+pub(crate) fn unlock() -> Result<ExitCode> {
+    ensure!(rustix::process::geteuid().is_root(), "only root may open it\nhint: sudo distroctl disk unlock");
+    let state = file::first_line(paths::DATA_STATE);
+    ensure!(!state.starts_with("device "), "the data disk is in use: {state}");
+    let guest = Guest::load();
+    let label = wanted_label(&guest).unwrap_or_else(|| guest.settings.data_label.clone());
+    let found = search::find(&label, Patience::Exactly(Duration::ZERO));
+    ensure!(!found.encrypted.is_empty(), "there is no encrypted disk labelled {label}");
+    let outcome = use_found(&guest, &label, &Found { matches: Vec::new(), ..found }, Asked::Caller);
+    if let Outcome::None(reason) = &outcome {
+        bail!("it stays closed: {reason}");
+    }
+    record(&outcome)?;
+    console::print(
+        "services that began without it go on without it; sudo reboot, or sudo distroctl service restart NAME\n",
+    )
+}
+
+/// Keeps what became of it for the other programs.
+fn record(outcome: &Outcome) -> Result<()> {
+    let state = match outcome {
         Outcome::Mounted { device, read_only } => {
             format!("device {device}{}", if *read_only { " read-only" } else { "" })
         }
@@ -77,8 +106,7 @@ pub(crate) fn mount() -> Result<ExitCode> {
     };
     log(&format!("data disk: {state}"));
     std::fs::create_dir_all(paths::RUN_DIR).with_context(|| format!("making {}", paths::RUN_DIR))?;
-    file::replace(Path::new(paths::DATA_STATE), format!("{state}\n").as_bytes(), 0o644, None)?;
-    Ok(ExitCode::SUCCESS)
+    file::replace(Path::new(paths::DATA_STATE), format!("{state}\n").as_bytes(), 0o644, None)
 }
 
 /// The label to look for; `None` if the command line forbids to look.
@@ -102,8 +130,9 @@ fn patience(guest: &Guest) -> Patience {
     }
 }
 
-fn use_found(guest: &Guest, label: &str, found: &Found) -> Outcome {
-    let Some(chosen) = found.matches.first() else {
+fn use_found(guest: &Guest, label: &str, found: &Found, asked: Asked) -> Outcome {
+    let all: Vec<&Device> = found.encrypted.iter().chain(found.matches.iter().map(|found| &found.device)).collect();
+    let Some(first) = all.first() else {
         let looked_at = if found.looked_at.is_empty() { "no disk".into() } else { found.looked_at.join(", ") };
         guest.warn(&format!(
             "no data disk: no file system labelled {label} (found: {looked_at}); containers and images are kept in RAM \
@@ -111,23 +140,46 @@ fn use_found(guest: &Guest, label: &str, found: &Found) -> Outcome {
         ));
         return Outcome::None(format!("no file system labelled {label}"));
     };
-    if found.matches.len() > 1 {
-        let all: Vec<String> = found.matches.iter().map(|found| found.device.node().display().to_string()).collect();
-        guest.warn(&format!("{} have the label {label}; using {}", all.join(" and "), chosen.device.node().display()));
+    // What can be opened is preferred to what anybody could have put beside it, and not replaced by it without its key.
+    let plain = found.matches.first().filter(|_| found.encrypted.is_empty() || !luks::is_there());
+    let device = plain.map_or(*first, |chosen| &chosen.device);
+    if all.len() > 1 {
+        let nodes: Vec<String> = all.iter().map(|device| device.node().display().to_string()).collect();
+        guest.warn(&format!("{} have the label {label}; using {}", nodes.join(" and "), device.node().display()));
     }
-    let device = chosen.device.node().display().to_string();
-    match mount_match(guest, chosen) {
-        Ok(read_only) => Outcome::Mounted { device, read_only },
+    let chosen = match plain {
+        Some(chosen) => Ok(chosen.clone()),
+        None => luks::open(guest, label, device, asked),
+    };
+    match chosen.and_then(|chosen| Ok((chosen.node(), mount_match(guest, &chosen)?))) {
+        Ok((node, read_only)) => Outcome::Mounted { device: node.display().to_string(), read_only },
         Err(error) => {
-            guest.warn(&format!("data disk {device} is not used: {error:#}; everything is kept in RAM"));
-            Outcome::None(format!("{device}: {error:#}"))
+            let device = device.node().display().to_string();
+            guest.warn(&format!("data disk {device} is not used, everything is kept in RAM: {error:#}"));
+            Outcome::None(format!("{device}: {}", first_line(&error)))
         }
     }
 }
 
-/// Checks, grows and mounts; whether it had to be read-only.
+/// What happened, without what to do.
+fn first_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().into()
+}
+
+/// Checks, grows and mounts; whether it had to be read-only. An encrypted one is closed when that fails, and else when it is
+/// unmounted.
 fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
-    let node = found.device.node();
+    let result = check_and_mount(guest, found);
+    match (&result, found.is_encrypted) {
+        (Ok(_), true) => luks::close_when_unmounted(),
+        (Err(_), true) => luks::close(),
+        (_, false) => {}
+    }
+    result
+}
+
+fn check_and_mount(guest: &Guest, found: &Match) -> Result<bool> {
+    let node = found.node();
     let kind = found.file_system.kind;
     let read_only = match check::check(kind, &node) {
         Verdict::Sound => false,
@@ -146,6 +198,11 @@ fn mount_match(guest: &Guest, found: &Match) -> Result<bool> {
     };
     if !read_only {
         grow::partition(guest, &found.device);
+        if found.is_encrypted
+            && let Err(error) = luks::resize()
+        {
+            guest.warn(&format!("{} is not grown: {error:#}", node.display()));
+        }
     }
     mount_data(&node, kind, read_only)?;
     if !read_only && kind == Kind::Ext {

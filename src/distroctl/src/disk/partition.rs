@@ -58,6 +58,12 @@ impl Place {
             .is_some_and(|partition| partition.kind == data_partition::TYPE && partition.is_named(label)))
     }
 
+    /// Whether the partition table gives it this name, whatever its type.
+    pub(super) fn is_named(&self, name: &str) -> Result<bool> {
+        let table = Table::read(&mut self.open(false)?, self.block_bytes)?;
+        Ok(table.and_then(|table| table.partition(self.number)).is_some_and(|partition| partition.is_named(name)))
+    }
+
     /// Grows the partition to the end of its disk if it is the last one of a GUID partition table: there, then in the kernel,
     /// which goes on to use it meanwhile.
     ///

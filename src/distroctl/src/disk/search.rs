@@ -12,7 +12,8 @@ use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
 use super::block::{Device, list};
-use super::superblock::{FileSystem, read};
+use super::luks;
+use super::superblock::{self, FileSystem};
 use crate::console::log;
 use crate::{file, modules};
 
@@ -29,12 +30,22 @@ const STORAGE: [&str; 12] =
 pub(super) struct Match {
     pub(super) device: Device,
     pub(super) file_system: FileSystem,
+    /// In an open container on the device.
+    pub(super) is_encrypted: bool,
 }
 
-/// What a search found: the matches in order of preference and the names of all devices looked at.
+impl Match {
+    /// The device node that the file system is on.
+    pub(super) fn node(&self) -> PathBuf {
+        if self.is_encrypted { contract::paths::DATA_OPENED.into() } else { self.device.node() }
+    }
+}
+
+/// What a search found: the matches in order of preference, encrypted ones apart, and the names of all devices looked at.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) matches: Vec<Match>,
+    pub(super) encrypted: Vec<Device>,
     pub(super) looked_at: Vec<String>,
 }
 
@@ -108,8 +119,8 @@ pub(crate) fn is_busy() -> bool {
     matches!(Activity::now(), Activity::Modules | Activity::Controller)
 }
 
-/// Looks for file systems with this label until one is there or patience is over.
-pub(super) fn find(label: &[u8], patience: Patience) -> Found {
+/// Looks for file systems and encrypted containers with this label until one is there or patience is over.
+pub(super) fn find(label: &str, patience: Patience) -> Found {
     let events = subscribe().inspect_err(|error| log(&format!("listening for new disks: {error}"))).ok();
     let start = Instant::now();
     let mut last_event = start;
@@ -118,7 +129,10 @@ pub(super) fn find(label: &[u8], patience: Patience) -> Found {
         // Asked before the look: what has ended by now has shown its disks.
         let activity = Activity::now();
         let found = look(label, &mut failed);
-        if !found.matches.is_empty() || patience.is_over(start.elapsed(), last_event.elapsed(), activity) {
+        if !found.matches.is_empty()
+            || !found.encrypted.is_empty()
+            || patience.is_over(start.elapsed(), last_event.elapsed(), activity)
+        {
             return found;
         }
         if wait(events.as_ref()) {
@@ -129,18 +143,25 @@ pub(super) fn find(label: &[u8], patience: Patience) -> Found {
 }
 
 /// One look at all devices. `failed` keeps those that cannot be read, so that a dying disk is asked once per event only.
-fn look(label: &[u8], failed: &mut BTreeSet<String>) -> Found {
+fn look(label: &str, failed: &mut BTreeSet<String>) -> Found {
     let mut found = Found::default();
     for device in list(Path::new(CLASS_BLOCK)) {
         found.looked_at.push(device.name.clone());
         if failed.contains(&device.name) {
             continue;
         }
-        match File::open(device.node()).and_then(|node| read(node, device.partition)) {
-            Ok(Some(file_system)) if file_system.is_labelled(label) => {
-                found.matches.push(Match { device, file_system })
+        match File::open(device.node()).and_then(superblock::head) {
+            Ok(head) => {
+                if let Some(header) = luks::recognize(&head) {
+                    if luks::is_ours(&header, &device, label) {
+                        found.encrypted.push(device);
+                    }
+                } else if let Some(file_system) = superblock::recognize(&head, device.partition)
+                    && file_system.is_labelled(label.as_bytes())
+                {
+                    found.matches.push(Match { device, file_system, is_encrypted: false });
+                }
             }
-            Ok(_) => {}
             Err(error) => {
                 log(&format!("reading {}: {error}", device.node().display()));
                 failed.insert(device.name);

@@ -68,10 +68,15 @@ impl FileSystem {
 
 /// Reads the start of a device. A device that ends early holds no file system of ours.
 pub(crate) fn read(device: impl Read, partition: bool) -> std::io::Result<Option<FileSystem>> {
+    Ok(recognize(&head(device)?, partition))
+}
+
+/// The start of a device, as much as is needed to know what it holds.
+pub(crate) fn head(device: impl Read) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     match device.take(HEAD_BYTES).read_to_end(&mut head) {
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
-        _ => Ok(recognize(&head, partition)),
+        _ => Ok(head),
     }
 }
 

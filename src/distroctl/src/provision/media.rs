@@ -26,7 +26,7 @@ const DOCUMENT: &str = "MKDISTRO";
 const DOCUMENT_FILE: &str = "mkdistro.toml";
 
 /// Names and contents of files.
-pub(super) type Files = Vec<(String, Vec<u8>)>;
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -86,13 +86,15 @@ fn look() -> Media {
 }
 
 /// Mounts a volume, reads these files as far as they are there, and unmounts it.
-fn read(node: &Path, volume: &Volume, names: &[&str]) -> Result<Files> {
+pub(crate) fn read(node: &Path, volume: &Volume, names: &[&str]) -> Result<Files> {
     if !std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains(volume.driver) {
         modules::load(volume.driver);
     }
     std::fs::create_dir_all(MOUNT_POINT).with_context(|| format!("making {MOUNT_POINT}"))?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount(node, MOUNT_POINT, volume.driver, flags, c"")
+    // Its journal would be replayed, which writes.
+    let options = if volume.driver == "ext4" { c"noload" } else { c"" };
+    rustix::mount::mount(node, MOUNT_POINT, volume.driver, flags, options)
         .with_context(|| format!("mounting {}", node.display()))?;
     let files = read_files(Path::new(MOUNT_POINT), names);
     if let Err(error) = rustix::mount::unmount(MOUNT_POINT, UnmountFlags::DETACH) {

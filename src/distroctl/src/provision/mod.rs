@@ -23,7 +23,9 @@ mod volume;
 
 pub(crate) use accounts::login_keys;
 pub(crate) use firmware::fw_cfg;
+pub(crate) use media::read as read_volume;
 pub(crate) use root::Root;
+pub(crate) use volume::{Volume, recognize as recognize_volume};
 
 use std::path::Path;
 use std::process::ExitCode;

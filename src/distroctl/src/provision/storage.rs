@@ -11,6 +11,8 @@ use super::changes::Changes;
 use crate::{file, modules};
 
 const BUSYBOX: &str = "/usr/bin/busybox";
+/// Modules of file systems that need not be named, the likeliest and smallest first.
+const DRIVERS: [&str; 4] = ["ext4", "vfat", "isofs", "xfs"];
 
 /// Mounts and binds.
 pub(super) fn apply(changes: &mut Changes, document: &Document) {
@@ -53,7 +55,16 @@ fn attach(mount: &Mount) -> Result<()> {
         arguments.extend(["-o".into(), options.join(",")]);
     }
     arguments.extend([mount.source.clone(), mount.path.clone()]);
-    busybox(&arguments)
+    let mut result = busybox(&arguments);
+    // It tries all drivers that the kernel has by then.
+    for driver in DRIVERS.iter().filter(|_| mount.kind.is_none()) {
+        if result.is_ok() {
+            break;
+        }
+        modules::load(driver);
+        result = busybox(&arguments);
+    }
+    result
 }
 
 fn data_disk() -> Result<()> {

@@ -4,14 +4,14 @@ use std::io::{Read, Seek, SeekFrom};
 
 /// A file system and its label, upper case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Volume {
+pub(crate) struct Volume {
     /// The kernel's driver.
-    pub(super) driver: &'static str,
-    pub(super) label: String,
+    pub(crate) driver: &'static str,
+    pub(crate) label: String,
 }
 
 /// What volume this is; `None` if it is none of these, or without a label.
-pub(super) fn recognize(device: &mut (impl Read + Seek)) -> std::io::Result<Option<Volume>> {
+pub(crate) fn recognize(device: &mut (impl Read + Seek)) -> std::io::Result<Option<Volume>> {
     Ok(match iso9660(device)? {
         Some(label) => Some(Volume { driver: "iso9660", label }),
         None => fat(device)?.map(|label| Volume { driver: "vfat", label }),

@@ -46,7 +46,10 @@ pub(crate) fn run(is_once: bool) -> Result<ExitCode> {
 /// Hears of services, READY and the data disk. Without it the clock is enough.
 fn watch() -> Option<OwnedFd> {
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
-    let events = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY;
+    let events = inotify::WatchFlags::MOVED_TO
+        | inotify::WatchFlags::CREATE
+        | inotify::WatchFlags::MODIFY
+        | inotify::WatchFlags::DELETE;
     for folder in [paths::RUN_DIR, paths::SERVICE_STATE_DIR] {
         let _ = inotify::add_watch(&watch, folder, events);
     }
@@ -61,6 +64,11 @@ enum Woken {
     Time,
 }
 
+/// Whether another program asks for something on the terminals.
+fn is_asked() -> bool {
+    Path::new(paths::ASKING).exists()
+}
+
 /// A terminal that is hung up, or none, is not asked for keys.
 struct Keys {
     is_there: bool,
@@ -70,12 +78,13 @@ impl Keys {
     fn wait(&mut self, changes: Option<&OwnedFd>, timeout: Duration) -> Woken {
         let stdin = std::io::stdin();
         let mut fds = Vec::new();
-        if self.is_there {
+        let is_mine = self.is_there && !is_asked();
+        if is_mine {
             fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
         }
         fds.extend(changes.map(|changes| PollFd::from_borrowed_fd(changes.as_fd(), PollFlags::IN)));
         let _ = poll(&mut fds, Timespec::try_from(timeout).ok().as_ref());
-        let has_key = self.is_there && fds.first().is_some_and(|fd| !fd.revents().is_empty());
+        let has_key = is_mine && fds.first().is_some_and(|fd| !fd.revents().is_empty());
         drop(fds);
         if has_key {
             match stdin.lock().read(&mut [0u8; 256]) {
@@ -116,6 +125,11 @@ fn keep(changes: Option<&OwnedFd>) {
     let mut shown: Option<Page> = None;
     let mut drawn = Instant::now();
     loop {
+        if is_asked() {
+            shown = None;
+            keys.wait(changes, LOOK);
+            continue;
+        }
         let (columns, rows) = size();
         let report = Report::gather();
         let page = Page::of(&report, columns, rows);
