@@ -44,7 +44,7 @@ Usage: distroctl COMMAND
   ntp status         what the clock was last set by
   disk trim          tells the data disk which blocks are free (--weekly)
   disk repair        what to do if the data disk is damaged
-  stop-containers    stops all running containers in parallel
+  stop-containers    stops all running containers, dependants first
   apply [--dry-run]  applies the configuration again, prints what changes
   validate FILE      checks a document, cloud-config, network-config or
                      Ignition file: all problems at once
@@ -65,6 +65,8 @@ Run as services by PID 1:
   hostname [NAME]    sets the host name, or NAME
   keys               SSH host key and authorized_keys
   network            configures interfaces, DHCP on every other wired one
+  keep-containers    starts containers by their restart policy, runs health
+                     checks
   ntp                keeps the clock right
   ready              waits for the engine, prints the READY line
                      (--socket PATH: of another engine; --port N: for a web
@@ -136,6 +138,7 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         },
         ["log-writer"] => logs::write(),
         ["stop-containers"] => containers::stop_all(),
+        ["keep-containers"] => containers::keep(),
         ["help" | "--help" | "-h"] => console::print(HELP),
         [] => usage("no command given"),
         _ => usage(&format!("no such command: {}", words.join(" "))),
