@@ -11,6 +11,7 @@ mod disk_image;
 mod foreign_disks;
 mod format_me;
 mod hardware;
+mod kept_containers;
 mod logs;
 mod matrix;
 mod network;

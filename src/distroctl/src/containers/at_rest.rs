@@ -38,7 +38,7 @@ pub(super) struct AtRest {
 pub(super) enum Change {
     #[default]
     None,
-    /// By a container that ended by itself: many do, and are removed the next moment.
+    /// By a container that has ended: many are removed the next moment.
     Ended,
     ByHand,
 }
@@ -70,7 +70,7 @@ impl AtRest {
             }
             "stop" => self.rest(id, Change::ByHand),
             "died" if self.signalled.remove(id) => self.rest(id, Change::ByHand),
-            // The event of a stop may be missing: podman leaves it out when its clean-up was faster.
+            // The event of a stop is missing more often than not: podman leaves it out when the end was noted before.
             "cleanup" => self.rest(id, Change::Ended),
             "start" | "restore" | "remove" => self.forget(id),
             _ => {}

@@ -28,8 +28,8 @@ use super::work;
 use crate::console::log;
 use crate::{file, signals};
 
-/// How long a container that has ended by itself waits to be written down: it may be removed at once (`--rm`).
-const ENDED_DELAY: Duration = Duration::from_secs(2);
+/// How long a container that has ended waits to be written down: it may be removed at once (`--rm`).
+const ENDED_DELAY: Duration = Duration::from_millis(500);
 /// Threads that wait for an answer need little.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -170,16 +170,17 @@ impl Keeper {
             Err(error) => return Err(error).context("waiting for events"),
         }
         let [asked, changed, told] = fds.map(|fd| !fd.revents().is_empty());
-        if changed {
-            drain(&self.inotify)?;
-            self.read_events(Instant::now(), false)?;
-        }
         if told {
             // As many bytes as news, or fewer: what is left wakes again.
             self.wake.0.read(&mut [0; 64]).context("reading the pipe of the threads")?;
         }
+        // Before the events: what a check does to its container is known before that happens.
         while let Ok(news) = self.told.1.try_recv() {
             self.heed(news, Instant::now());
+        }
+        if changed {
+            drain(&self.inotify)?;
+            self.read_events(Instant::now(), false)?;
         }
         Ok(!asked)
     }
@@ -276,7 +277,7 @@ impl Keeper {
         let known = self.health.entry(id.into()).or_default();
         if known.1 != status {
             *known = (event.name.clone(), status.into());
-            if !is_old {
+            if !is_old && status != "starting" {
                 log(&format!("{} is {status}", event.name));
             }
         }

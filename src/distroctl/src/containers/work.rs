@@ -72,7 +72,7 @@ fn known_check(engine: &Engine, run: &mut Run, teller: &mut Teller) -> Outcome {
 }
 
 /// The answer is about this run, whatever the container's health is after it.
-fn outcome(body: &str) -> Outcome {
+pub(super) fn outcome(body: &str) -> Outcome {
     let status = document::json::parse(body).ok().and_then(|node| node.table()?.text("Status"));
     if status.as_deref() == Some("healthy") { Outcome::Passed } else { Outcome::NotPassed }
 }

@@ -26,7 +26,7 @@ fn tells_the_users_hand_from_the_rest() {
     let by_hand = (true, Change::ByHand);
     assert_eq!(after(&["start", "died", "stop", "cleanup"], false), by_hand);
     assert_eq!(after(&["start", "kill", "died"], false), by_hand);
-    // Podman leaves the stop out when its clean-up was faster.
+    // As podman mostly tells of a stop.
     assert_eq!(after(&["start", "died", "cleanup"], false), (true, Change::Ended));
     assert_eq!(after(&["start", "died", "restart", "init", "start"], false), (false, Change::None));
     assert_eq!(after(&["restart", "died", "stop", "cleanup"], false), (false, Change::None), "a start that failed");

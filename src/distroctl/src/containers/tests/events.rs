@@ -8,11 +8,18 @@ const EVENTS: &str = include_str!("../testdata/events.log");
 #[test]
 fn reads_what_podman_wrote() {
     let events: Vec<Event> = EVENTS.lines().filter_map(Event::parse).collect();
-    assert!(events.iter().any(|event| event.status == "health_status" && event.health.as_deref() == Some("healthy")));
-    let statuses = |name: &str| -> Vec<&str> {
-        events.iter().filter(|event| event.name == name).map(|event| event.status.as_str()).collect()
+    let of = |name: &str| -> Vec<String> {
+        let text = |event: &Event| match &event.health {
+            Some(health) => format!("{}={health}", event.status),
+            None => event.status.clone(),
+        };
+        events.iter().filter(|event| event.name == name).map(text).collect()
     };
-    assert_eq!(statuses("stopped"), ["create", "init", "start", "died", "stop", "cleanup"]);
+    assert_eq!(of("by-hand"), ["create", "init", "start", "died", "cleanup"], "a stop without its event");
+    let hangs = ["create", "init", "start", "health_status=unhealthy", "stop", "died", "remove"];
+    assert_eq!(of("hangs"), hangs);
+    assert_eq!(of("well")[3..], ["health_status=healthy", "health_status=healthy"]);
+    assert!(of("sick").join(" ").contains("health_status=unhealthy died restart init start"));
 }
 
 #[test]
