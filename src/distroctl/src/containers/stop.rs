@@ -2,7 +2,7 @@
 //! and at once what does not depend on each other. Podman would stop any at any time (5.4.2: neither its API nor `podman stop`
 //! looks at dependencies), and another podman process would have to load 45 MB first.
 //!
-//! It is the stop command of the podman service, whose `stop-timeout` of 40 s the limits here add up to less than.
+//! It is the stop command of the podman service, whose `stop-timeout` of 55 s the limits here add up to less than.
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -19,11 +19,13 @@ use super::{CONMON, at_rest, order};
 use crate::console;
 
 /// For all requests together. A container has its own time (`--stop-timeout`) between its stop signal and SIGKILL.
-const STOP_LIMIT: Duration = Duration::from_secs(34);
+const STOP_LIMIT: Duration = Duration::from_secs(49);
 /// For what follows a container's end.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(5);
 /// What a stop takes besides the container's own time.
 const STOP_MARGIN: Duration = Duration::from_secs(4);
+/// Stops at the same time: after each of them comes a `podman container cleanup` of 45 MB.
+const AT_ONCE: usize = 6;
 const PAUSED: &str = "paused";
 
 /// Stops every container that runs or is paused.
@@ -148,6 +150,11 @@ impl Stops {
         let mut free: Vec<usize> = self.waiting.iter().copied().filter(|at| is_late || !is_needed(at)).collect();
         if free.is_empty() && self.running.is_empty() {
             free.clone_from(&self.waiting);
+        }
+        // Those first that others wait for.
+        free.sort_by_key(|at| self.needs.get(*at).is_none_or(Vec::is_empty));
+        if !is_late {
+            free.truncate(AT_ONCE.saturating_sub(self.running.len()));
         }
         self.waiting.retain(|at| !free.contains(at));
         self.running.extend(&free);
