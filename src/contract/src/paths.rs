@@ -96,6 +96,14 @@ pub const RANDOM_SEED: &str = "/var/lib/boot2podman/random-seed";
 /// The user's keys from distro.toml.
 pub const IMAGE_AUTHORIZED_KEYS: &str = "/etc/distro/authorized_keys";
 
+/// Containers that stay down, by the user's hand or because they have ended: ids, one a line. Kept over reboots, so that
+/// `unless-stopped` means what it says.
+pub const CONTAINERS_AT_REST: &str = "/var/lib/boot2podman/containers/at-rest";
+/// Containers that `distroctl stop-containers` has stopped: not the user's hand. Ids, one a line.
+pub const CONTAINERS_HALTED: &str = "/run/distro/containers-halted";
+/// Containers that somebody should look at, `NAME: WHAT`, one a line.
+pub const CONTAINER_PROBLEMS: &str = "/run/distro/container-problems";
+
 /// The engine's REST API.
 pub const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
 /// The same for Docker's clients.

@@ -46,7 +46,7 @@ Usage: distroctl COMMAND
   disk unlock        opens an encrypted data disk whose key was missing at
                      boot: asks for it, or takes it from standard input
   disk repair        what to do if the data disk is damaged
-  stop-containers    stops all running containers in parallel
+  stop-containers    stops all running containers, dependants first
   apply [--dry-run]  applies the configuration again, prints what changes
   validate FILE      checks a document, cloud-config, network-config or
                      Ignition file: all problems at once
@@ -67,6 +67,8 @@ Run as services by PID 1:
   hostname [NAME]    sets the host name, or NAME
   keys               SSH host key and authorized_keys
   network            configures interfaces, DHCP on every other wired one
+  keep-containers    starts containers by their restart policy, runs health
+                     checks
   ntp                keeps the clock right
   ready              waits for the engine, prints the READY line
                      (--socket PATH: of another engine; --port N: for a web
@@ -139,6 +141,7 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         },
         ["log-writer"] => logs::write(),
         ["stop-containers"] => containers::stop_all(),
+        ["keep-containers"] => containers::keep(),
         ["help" | "--help" | "-h"] => console::print(HELP),
         [] => usage("no command given"),
         _ => usage(&format!("no such command: {}", words.join(" "))),

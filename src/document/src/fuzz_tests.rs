@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use fuzz::Fuzz;
 
-use crate::{DOCUMENT, Document, Table, check, ignition, merge, network_config, parse, smbios, user_data, write};
+use crate::{DOCUMENT, Document, Table, check, ignition, json, merge, network_config, parse, smbios, user_data, write};
 
 const CLOUD: &str = include_str!("../testdata/user-data");
 const NETWORK_1: &str = include_str!("../testdata/network-config-v1");
@@ -60,6 +60,17 @@ fn fuzz_network_config() {
     let tokens = ["version: 1", "version: 2", "network:", "subnets:", "ethernets:", "netmask: ", "255.255.0.0", "::/0"];
     let fuzz = Fuzz::new("fuzz_network_config").seed(NETWORK_1).seed(NETWORK_2).tokens(&tokens);
     fuzz.iterations(600).run(|bytes| follow(network_config::read(&text(bytes)).0));
+}
+
+#[test]
+fn fuzz_json() {
+    let seed = "{\"Id\":\"a\",\"n\":[1,-2,3.5,null,true],\"o\":{\"x\":{}}}";
+    let tokens = ["\\ud83d\\ude00", "\\u", "\\\"", "[[", "{\"", "\":", "1e9", "&a ", "*a", "<<"];
+    Fuzz::new("fuzz_json")
+        .seed(seed)
+        .tokens(&tokens)
+        .iterations(600)
+        .run(|bytes| drop(black_box(json::parse(&text(bytes)))));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod check;
 #[cfg(test)]
 mod fuzz_tests;
 pub mod ignition;
+pub mod json;
 pub mod key;
 mod keys;
 mod merge;

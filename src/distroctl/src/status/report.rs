@@ -66,6 +66,8 @@ impl Report {
         let mut problems = problems(&services, &data, &warnings);
         let told: Vec<String> = provision::problems().into_iter().filter(|line| !problems.contains(line)).collect();
         problems.extend(told);
+        let containers = std::fs::read_to_string(paths::CONTAINER_PROBLEMS).unwrap_or_default();
+        problems.extend(containers.lines().map(|line| format!("container {line}")));
         Self {
             kernel: uname.release().to_string_lossy().into_owned(),
             host: uname.nodename().to_string_lossy().into_owned(),
