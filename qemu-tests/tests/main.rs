@@ -11,6 +11,7 @@ mod disk_image;
 mod foreign_disks;
 mod format_me;
 mod hardware;
+mod images;
 mod logs;
 mod matrix;
 mod network;
