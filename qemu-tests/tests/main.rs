@@ -12,6 +12,7 @@ mod encrypted_disk;
 mod foreign_disks;
 mod format_me;
 mod hardware;
+mod images;
 mod kept_containers;
 mod late_disk;
 mod logs;

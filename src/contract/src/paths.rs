@@ -13,6 +13,13 @@ pub const ROOT_SUM: &str = "/etc/distro/root-sum";
 pub const BOOT_MODULE_DIR: &str = "/modules";
 /// File names below [`BOOT_MODULE_DIR`], one a line, in load order.
 pub const BOOT_MODULES: &str = "/modules/order";
+/// The container images in the root: a store that podman reads. PID 1 mounts this folder of the SquashFS over itself: what an
+/// image's upper layers hide is told by devices and attributes that the root's own overlay would take for its own.
+pub const IMAGE_STORE: &str = "/usr/lib/containers/storage";
+/// The container images of the boot medium, an empty store until [`MEDIUM_IMAGES`] is mounted there.
+pub const MEDIUM_STORE: &str = "/usr/lib/containers/medium";
+/// A SquashFS on the boot medium, relative to its root: the store of the images that are not in the root.
+pub const MEDIUM_IMAGES: &str = "images.squashfs";
 /// Modules that the root loads besides those that hardware asks for: one name a line.
 pub const LOAD_MODULES: &str = "/etc/distro/modules";
 /// PID 1 in the root (also what `switch_root` executes).

@@ -12,6 +12,7 @@ mod hostname;
 mod http;
 mod keys;
 mod logs;
+mod medium;
 mod memory;
 mod modules;
 mod network;
@@ -62,6 +63,7 @@ Run as services by PID 1:
   guest-agent        qemu-ga on its virtio port
   vsock-shell [PORT] a shell for the host (2222)
   disk mount         finds, checks and mounts the data disk
+  images             mounts the container images of the boot medium
   provision          applies the configuration from all its sources
   provision run      runs the commands that wait for the engine
   hostname [NAME]    sets the host name, or NAME
@@ -99,6 +101,7 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["disk", "unlock"] => disk::unlock(),
         ["disk", "trim"] => disk::trim(),
         ["disk", "trim", "--weekly"] => disk::trim_weekly(),
+        ["images"] => medium::run(),
         ["hostname"] => hostname::run(),
         ["hostname", name] => hostname::keep(name),
         ["provision"] => provision::boot(),

@@ -1,7 +1,7 @@
 //! A file tree in memory: what a package unpacks to, what the root is assembled in, what the writers take.
 //!
 //! Paths are bytes, relative, without a leading or trailing `/`; the root itself is the empty path. Times are one per
-//! image (the writers take it), so nodes carry none.
+//! image (the writers take it), but for nodes that carry their own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,11 @@ pub struct Node {
     pub gid: u32,
     /// Extended attributes with their full name (`security.capability`).
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Its own time, in seconds since 1970, where a writer heeds it (SquashFS); none: the image's.
+    pub mtime: Option<u32>,
+    /// Nodes of a tree with the same number, which must be equal and no folders, are one: hard links, where a writer has
+    /// these (SquashFS), and copies elsewhere.
+    pub link: Option<u32>,
     /// Where it comes from, for reports: a package, a recipe, `overlay`.
     pub origin: Arc<str>,
 }
@@ -45,7 +50,8 @@ pub struct Node {
 impl Node {
     /// A node of root's without extended attributes.
     pub fn new(kind: Kind, mode: u16, origin: &Arc<str>) -> Self {
-        Self { kind, mode, uid: 0, gid: 0, xattrs: BTreeMap::new(), origin: Arc::clone(origin) }
+        let origin = Arc::clone(origin);
+        Self { kind, mode, uid: 0, gid: 0, xattrs: BTreeMap::new(), mtime: None, link: None, origin }
     }
 
     /// The content of a regular file.

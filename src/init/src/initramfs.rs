@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use contract::paths::{BOOT_MODULE_DIR, BOOT_MODULES, INIT, ROOT_SUM};
+use contract::paths::{BOOT_MODULE_DIR, BOOT_MODULES, IMAGE_STORE, INIT, ROOT_SUM};
 use contract::sum::RootSum;
 use rustix::mount::{MountFlags, UnmountFlags};
 
@@ -46,6 +46,8 @@ const ROOT: &[Step] = &[
     Step::call("mount squashfs of", INITRD, Need::Required, mount_image),
     Step::call("mount tmpfs", RW, Need::Required, mount_upper),
     Step::call("mount overlay", NEW_ROOT, Need::Required, mount_overlay),
+    Step::call("mount container images at", IMAGE_STORE, Need::Optional, |_| show_images()),
+    Step::call("detach", "/stage", Need::Required, |_| detach_stage()),
     Step::call("empty", "/", Need::Optional, |_| empty_initramfs()),
     Step::call("switch to", NEW_ROOT, Need::Required, |_| switch_root()),
 ];
@@ -156,14 +158,27 @@ fn mount_upper(context: &Context) -> Result<(), Failure> {
         .map_err(Failure::of("mount tmpfs", RW))
 }
 
-/// The overlay keeps private copies of the two mounts below it, so those are taken out of sight.
 fn mount_overlay(_: &Context) -> Result<(), Failure> {
     for folder in ["/stage/rw/upper", "/stage/rw/work", NEW_ROOT] {
         fs::create_dir_all(folder).map_err(Failure::of("create", folder))?;
     }
     let data = c"lowerdir=/stage/lower,upperdir=/stage/rw/upper,workdir=/stage/rw/work";
     rustix::mount::mount("overlay", NEW_ROOT, "overlay", MountFlags::empty(), data)
-        .map_err(Failure::of("mount overlay", NEW_ROOT))?;
+        .map_err(Failure::of("mount overlay", NEW_ROOT))
+}
+
+/// Puts the folder of the SquashFS with container images over what the overlay makes of it, see [`IMAGE_STORE`].
+fn show_images() -> Result<(), Failure> {
+    let store = format!("{LOWER}{IMAGE_STORE}");
+    if !Path::new(&store).exists() {
+        return Ok(());
+    }
+    let target = format!("{NEW_ROOT}{IMAGE_STORE}");
+    rustix::mount::mount_bind(&store, &target).map_err(Failure::of("mount container images at", &target))
+}
+
+/// The overlay keeps private copies of the two mounts below it, so those are taken out of sight.
+fn detach_stage() -> Result<(), Failure> {
     for path in [LOWER, RW] {
         rustix::mount::unmount(path, UnmountFlags::DETACH).map_err(Failure::of("detach", path))?;
     }

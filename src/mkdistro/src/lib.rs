@@ -26,6 +26,7 @@ pub mod lint;
 pub mod lock;
 pub mod make;
 mod nearest;
+pub mod oci;
 mod pattern;
 pub mod problem;
 pub mod progress;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mkdistro::config::{
-    Allow, Applets, Boot, Console, Data, Directory, Distro, Identity, Kernel, LimitsEntry, Lint, Logs, Memory, Output,
-    Recipe, Root, ServiceEntry, Signing, Sources, Swap, User, WriteFile,
+    Allow, Applets, Boot, Console, ContainerImage, Data, Directory, Distro, Identity, Kernel, LimitsEntry, Lint, Logs,
+    Memory, Output, Recipe, Registry, Root, ServiceEntry, Signing, Sources, Swap, User, WriteFile,
 };
 
 fn distro() -> Distro {
@@ -18,6 +18,8 @@ fn distro() -> Distro {
         sources: Sources::default(),
         kernel: Kernel::default(),
         root: Root { recipes: vec!["a".into()], compression: "xz".into(), overlay_percent: 50 },
+        images: vec![ContainerImage::default()],
+        registries: vec![Registry::default()],
         user: User::default(),
         console: Console::default(),
         data: Data::default(),

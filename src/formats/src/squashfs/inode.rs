@@ -14,6 +14,7 @@ pub(super) const LONG: u16 = 7;
 pub(super) const DIRECTORY_EXTRA_BYTES: u32 = 3;
 
 /// What all inodes have.
+#[derive(Clone, Copy)]
 pub(super) struct Head {
     /// Permission bits.
     pub(super) mode: u16,
@@ -25,6 +26,8 @@ pub(super) struct Head {
     pub(super) mtime: u32,
     /// From 1.
     pub(super) number: u32,
+    /// Number of names; not used for folders.
+    pub(super) links: u32,
     /// Index of the extended attributes.
     pub(super) xattrs: Option<u32>,
 }
@@ -75,13 +78,13 @@ pub(super) fn encode(head: &Head, body: &Body<'_>) -> Vec<u8> {
         Body::File(place) => file(head, place),
         Body::Symlink(target) => {
             let mut inode = start(head, 3, head.xattrs.is_some());
-            put_u32(&mut inode, &[1, target.len() as u32]);
+            put_u32(&mut inode, &[head.links, target.len() as u32]);
             inode.extend_from_slice(target);
             inode.extend(head.xattrs.iter().flat_map(|index| index.to_le_bytes()));
             inode
         }
-        Body::Device(kind, number) => with_links(head, *kind, &[1, *number]),
-        Body::Fifo => with_links(head, 6, &[1]),
+        Body::Device(kind, number) => with_links(head, *kind, &[head.links, *number]),
+        Body::Fifo => with_links(head, 6, &[head.links]),
     }
 }
 
@@ -137,7 +140,7 @@ fn directory(head: &Head, listing: &Listing, links: u32, parent: u32) -> Vec<u8>
 fn file(head: &Head, place: &Place) -> Vec<u8> {
     let short = (u32::try_from(place.start), u32::try_from(place.size_bytes));
     let mut inode = match short {
-        (Ok(first), Ok(size)) if head.xattrs.is_none() && place.hole_bytes == 0 => {
+        (Ok(first), Ok(size)) if head.xattrs.is_none() && place.hole_bytes == 0 && head.links == 1 => {
             // start u32, fragment u32, offset u32, size u32
             let mut inode = start(head, 2, false);
             put_u32(&mut inode, &[first, place.fragment, place.offset, size]);
@@ -148,7 +151,7 @@ fn file(head: &Head, place: &Place) -> Vec<u8> {
             let mut inode = start(head, 2, true);
             let wide = [place.start, place.size_bytes, place.hole_bytes];
             inode.extend(wide.iter().flat_map(|value| value.to_le_bytes()));
-            put_u32(&mut inode, &[1, place.fragment, place.offset, head.xattrs.unwrap_or(NO_XATTRS)]);
+            put_u32(&mut inode, &[head.links, place.fragment, place.offset, head.xattrs.unwrap_or(NO_XATTRS)]);
             inode
         }
     };
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_file_takes_the_long_form_when_it_must() {
-        let head = Head { mode: 0o644, uid: 0, gid: 1, mtime: 7, number: 2, xattrs: None };
+        let head = Head { mode: 0o644, uid: 0, gid: 1, mtime: 7, number: 2, links: 1, xattrs: None };
         let place = |start, size_bytes, hole_bytes| Place {
             start,
             size_bytes,
@@ -190,6 +193,8 @@ mod tests {
             let inode = encode(&head, &Body::File(&long));
             assert_eq!((inode[0], inode.len()), (9, 16 + 40 + 4));
         }
+        let inode = encode(&Head { links: 2, ..head }, &Body::File(&place(96, 5, 0)));
+        assert_eq!((inode[0], &inode[40..44]), (9, &[2, 0, 0, 0][..]));
         let inode = encode(&Head { xattrs: Some(3), ..head }, &Body::File(&place(96, 5, 0)));
         assert_eq!((inode[0], &inode[52..56]), (9, &[3, 0, 0, 0][..]));
     }

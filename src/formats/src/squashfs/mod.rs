@@ -5,7 +5,7 @@
 //! superblock, compressor options, data blocks, fragments, inodes, directories, fragment table, id table, extended
 //! attributes; the kernel refuses tables in another order or with gaps between them. All numbers are little-endian.
 //!
-//! Left out: the export table (only NFS needs it), sockets, hard links (equal files share their blocks anyway).
+//! Left out: the export table (only NFS needs it), sockets. Equal files share their blocks, hard links their inode.
 //! Reference: Linux `Documentation/filesystems/squashfs.rst`, `fs/squashfs/squashfs_fs.h` and the checks in
 //! `fs/squashfs/super.c`, `id.c`, `xattr_id.c`.
 
@@ -45,7 +45,7 @@ pub struct Options {
     pub compression: Compression,
     /// Size of data blocks in bytes: a power of two of 4 KiB to 1 MiB.
     pub block_size: u32,
-    /// Time of the file system and of every inode, in seconds since 1970.
+    /// Time of the file system and of every inode that has none of its own, in seconds since 1970.
     pub mtime: u32,
 }
 
@@ -99,7 +99,7 @@ pub fn write(
         size.is_power_of_two() && (4096..=1 << 20).contains(&size),
         "SquashFS block size {size} is not possible\nhint: take a power of two of 4096 to 1048576, such as 131072"
     );
-    let entries = tables::number(tree)?;
+    let tables::Numbered { entries, inodes } = tables::number(tree)?;
     let base = out.stream_position().context("finding the place for the SquashFS")?;
     let mut sink = Sink { out, position: 0 };
     sink.write(&[0; superblock::SIZE])?;
@@ -110,10 +110,10 @@ pub fn write(
     let stored = blocks::write(&plan.blocks, &encoders, cache, &mut sink, progress)?;
 
     let files = plan.places(&stored);
-    let tables = Tables::build(&entries, &files, &plan.content_of, options, &encoders)?;
+    let tables = Tables::build(&entries, inodes, &files, &plan.content_of, options, &encoders)?;
     let fragments = &stored[plan.first_fragment..];
 
-    let mut head = Superblock::new(options, entries.len() as u32, fragments.len() as u32);
+    let mut head = Superblock::new(options, inodes, fragments.len() as u32);
     head.root = tables.root;
     head.inode_table = sink.position;
     sink.write(&tables.inodes)?;

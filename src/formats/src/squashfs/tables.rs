@@ -1,7 +1,8 @@
 //! The walk over the tree that makes inodes and directories.
 //!
 //! Inodes are numbered folder by folder, those nearest to the root first, and stored the other way round: a folder's
-//! entries need the places of its inodes. All inodes of a folder stand together, so a listing needs few headers.
+//! entries need the places of its inodes. All inodes of a folder stand together, so a listing needs few headers. Hard links
+//! have the number and the inode of the first of them.
 
 use std::collections::HashMap;
 
@@ -28,18 +29,29 @@ pub(super) struct Entry<'a> {
     pub(super) path: &'a [u8],
     /// The node.
     pub(super) node: &'a Node,
-    /// From 1, the root.
+    /// From 1, the root; hard links share theirs.
     number: u32,
+    /// How many names its inode has.
+    links: u32,
     /// Indexes of what is in it, by the byte order of the names.
     children: Vec<usize>,
 }
 
-/// All entries of a tree by their paths, the root first, numbered.
-pub(super) fn number(tree: &Tree) -> anyhow::Result<Vec<Entry<'_>>> {
+/// All entries of a tree by their paths, the root first.
+pub(super) struct Numbered<'a> {
+    /// The entries.
+    pub(super) entries: Vec<Entry<'a>>,
+    /// The last of their numbers.
+    pub(super) inodes: u32,
+}
+
+/// Numbers the entries of a tree.
+pub(super) fn number(tree: &Tree) -> anyhow::Result<Numbered<'_>> {
     // One number is kept for the root's parent.
     ensure!(tree.len() < u32::MAX as usize, "a SquashFS holds at most 4294967294 files, not {}", tree.len());
     let mut entries: Vec<Entry<'_>> =
-        tree.iter().map(|(path, node)| Entry { path, node, number: 1, children: Vec::new() }).collect();
+        tree.iter().map(|(path, node)| Entry { path, node, number: 1, links: 1, children: Vec::new() }).collect();
+    count_links(&mut entries);
     let folders: HashMap<&[u8], usize> = entries
         .iter()
         .enumerate()
@@ -60,15 +72,33 @@ pub(super) fn number(tree: &Tree) -> anyhow::Result<Vec<Entry<'_>>> {
         children.sort_by_key(|&child| entries[child].path);
         entries[*folder].children = children;
     }
-    let mut next = 2;
+    let mut last = 1;
+    let mut of_link: HashMap<u32, u32> = HashMap::new();
     let order = breadth_first(&entries);
     for folder in order {
         for child in entries[folder].children.clone() {
-            entries[child].number = next;
-            next += 1;
+            let mut next = || {
+                last += 1;
+                last
+            };
+            entries[child].number = match entries[child].node.link {
+                Some(link) => *of_link.entry(link).or_insert_with(next),
+                None => next(),
+            };
         }
     }
-    Ok(entries)
+    Ok(Numbered { entries, inodes: last })
+}
+
+/// Notes how many names the inodes of hard links have.
+fn count_links(entries: &mut [Entry<'_>]) {
+    let mut count: HashMap<u32, u32> = HashMap::new();
+    for link in entries.iter().filter_map(|entry| entry.node.link) {
+        *count.entry(link).or_default() += 1;
+    }
+    for entry in entries {
+        entry.links = entry.node.link.and_then(|link| count.get(&link).copied()).unwrap_or(1);
+    }
 }
 
 /// Indexes of the folders, those nearest to the root first.
@@ -110,6 +140,7 @@ impl Tables {
     /// Makes all inodes and directories; `places` are those of the contents, `content_of` tells each entry's.
     pub(super) fn build(
         entries: &[Entry<'_>],
+        last: u32,
         places: &[Place],
         content_of: &[Option<usize>],
         options: &Options,
@@ -120,12 +151,17 @@ impl Tables {
         let mut inodes = MetadataWriter::new(encoders)?;
         let mut directories = MetadataWriter::new(encoders)?;
         let mut listings: HashMap<usize, Listing> = HashMap::new();
+        let mut of_link: HashMap<u32, Reference> = HashMap::new();
         for &folder in breadth_first(entries).iter().rev() {
             let mut children = Vec::with_capacity(entries[folder].children.len());
             for &index in &entries[folder].children {
                 let entry = &entries[index];
-                let inode = inodes.position();
-                inodes.push(&walk.inode(index, entries[folder].number, listings.get(&index))?)?;
+                let known = entry.node.link.and_then(|link| of_link.get(&link).copied());
+                let inode = known.unwrap_or_else(|| inodes.position());
+                if known.is_none() {
+                    inodes.push(&walk.inode(index, entries[folder].number, listings.get(&index))?)?;
+                    of_link.extend(entry.node.link.map(|link| (link, inode)));
+                }
                 let kind = inode::short_type(&entry.node.kind);
                 children.push(Child { name: split(entry.path).1, number: entry.number, inode, kind });
             }
@@ -133,7 +169,7 @@ impl Tables {
         }
         let root = inodes.position();
         // The root's parent is a number that no inode has.
-        inodes.push(&walk.inode(0, entries.len() as u32 + 1, listings.get(&0))?)?;
+        inodes.push(&walk.inode(0, last + 1, listings.get(&0))?)?;
         let (inodes, directories) = (inodes.finish()?.0, directories.finish()?.0);
         Ok(Self { root, inodes, directories, ids: walk.ids, xattrs: walk.xattrs })
     }
@@ -146,17 +182,19 @@ impl Walk<'_> {
     }
 
     fn try_inode(&mut self, index: usize, parent: u32, listing: Option<&Listing>) -> anyhow::Result<Vec<u8>> {
-        let Entry { node, number, children, .. } = &self.entries[index];
+        let Entry { node, number, links, children, .. } = &self.entries[index];
         let head = Head {
             mode: node.mode & 0o7777,
             uid: self.ids.index(node.uid)?,
             gid: self.ids.index(node.gid)?,
-            mtime: self.mtime,
+            mtime: node.mtime.unwrap_or(self.mtime),
             number: *number,
+            links: *links,
             xattrs: self.xattrs.index(&node.xattrs)?,
         };
         let body = match &node.kind {
             Kind::Directory => {
+                ensure!(node.link.is_none(), "a folder cannot be a hard link");
                 let is_folder = |child: &&usize| self.entries[**child].node.kind == Kind::Directory;
                 let folders = children.iter().filter(is_folder).count() as u32;
                 Body::Directory { listing: listing.context("its listing is not written yet")?, folders, parent }

@@ -362,3 +362,45 @@ fn refuses_what_the_format_cannot_hold() {
     let name = "n".repeat(256);
     assert!(fails(&name, &unchanged, Options::default()).ends_with(" has 256 bytes, Linux allows 255"));
 }
+
+#[test]
+fn hard_links_whiteouts_and_own_times() {
+    use std::os::unix::fs::MetadataExt;
+    let linked = |link| Node { link: Some(link), mtime: Some(1_600_000_000), ..file(prose(BLOCK + 9, 1)) };
+    let mut tree = tree([
+        ("a/one".to_owned(), linked(7)),
+        ("a/three".to_owned(), linked(7)),
+        ("two".to_owned(), linked(7)),
+        ("z/copy".to_owned(), file(prose(BLOCK + 9, 1))),
+        ("z/alone".to_owned(), Node { link: Some(9), ..file("alone") }),
+        ("gone".to_owned(), node(Kind::CharDevice(0, 0), 0)),
+    ]);
+    for number in 0..600 {
+        tree.insert(format!("m/{number}").as_bytes(), linked(7)).unwrap();
+    }
+    tree.get_mut(b"z").unwrap().xattrs.insert(b"trusted.overlay.opaque".to_vec(), b"y".to_vec());
+    tree.get_mut(b"z").unwrap().mtime = Some(1_500_000_000);
+    let (image, summary) = squash(&tree, &fast("zstd:1", BLOCK));
+    // root, a, m, z, gone, and of the files one, copy and alone.
+    assert_eq!(summary.inodes, 8);
+    let folder = tempfile::tempdir().unwrap();
+    let list = unsquashfs(&image, folder.path(), &["-lln"]);
+    let line = |name: &str| list.lines().find(|line| line.ends_with(name)).unwrap_or_default().to_owned();
+    assert!(line("/gone").starts_with("c--------- 0/0") && line("/gone").contains("0,  0"), "{}", line("/gone"));
+    assert!(line("squashfs-root/z").contains("2017-07-14 02:40"), "{}", line("squashfs-root/z"));
+    assert!(line("/z/copy").contains("2023-11-14 22:13"), "{}", line("/z/copy"));
+    // Devices are for root to make.
+    tree.remove(b"gone");
+    let (image, _) = squash(&tree, &fast("zstd:1", BLOCK));
+    unsquashfs(&image, folder.path(), &["-quiet", "-no-xattrs", "-dest", "root"]);
+    let stat = |name: &str| std::fs::metadata(folder.path().join("root").join(name)).unwrap();
+    let first = stat("a/one");
+    assert_eq!((first.nlink(), first.mtime()), (603, 1_600_000_000));
+    for name in ["a/three", "two", "m/0", "m/599"] {
+        assert_eq!(stat(name).ino(), first.ino(), "{name}");
+    }
+    assert_ne!(stat("z/copy").ino(), first.ino());
+    let again = read::Image::open(&Bytes::from(image)).unwrap().tree(1 << 30, &Arc::from("again")).unwrap();
+    assert_eq!(again.len(), tree.len());
+    assert_eq!(again.get(b"m/599").and_then(Node::content), tree.get(b"two").and_then(Node::content));
+}

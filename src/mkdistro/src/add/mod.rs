@@ -19,6 +19,7 @@ use crate::config::{self, Checked, Draft, edit};
 use crate::deb;
 use crate::fetch::{self, Fetched, Fetcher};
 use crate::lock::{self, Described, Indices, Lock, Locked, Update};
+use crate::oci;
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
 use crate::root::{self, Packages};
@@ -114,8 +115,9 @@ pub fn plan(
     }
     let update = Update::Nothing;
     let previous = previous.map(|lock| (lock, &update));
-    let lock =
-        lock::resolve(&config::load_draft(project, &draft)?, archive.builder, archive.indices, previous, progress)?;
+    let drafted = config::load_draft(project, &draft)?;
+    let lock = lock::resolve(&drafted, archive.builder, archive.indices, previous, progress)?;
+    let lock = Lock { images: oci::resolve(&drafted, archive.fetcher, previous, progress)?, ..lock };
 
     // Complete trees of the new packages, to choose from; those of all others, to see what is there already.
     let fetched = fetch_userland(&lock, checked.clone(), archive.fetcher, progress)?;
@@ -183,10 +185,11 @@ fn describe(indices: &Indices, name: &str) -> Result<Described> {
     })
 }
 
-/// Fetches all packages but the kernel's.
+/// Fetches all packages but the kernel's, and no images.
 fn fetch_userland(lock: &Lock, checked: Checked, fetcher: &Fetcher, progress: &dyn Progress) -> Result<Fetched> {
     let mut lock = lock.clone();
     lock.packages.retain(|package| package.name != lock.kernel);
+    lock.images.clear();
     fetch::fetch(Locked { checked, lock }, fetcher, progress)
 }
 

@@ -20,7 +20,8 @@ pub(super) const USER_AGENT: &str = concat!("mkdistro/", env!("CARGO_PKG_VERSION
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Of silence while something should arrive.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_REDIRECTS: usize = 5;
+/// How often a server may point elsewhere.
+pub(crate) const MAX_REDIRECTS: usize = 5;
 
 /// Why a file could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -46,13 +47,66 @@ pub struct Body {
     pub reader: Box<dyn Read + Send>,
 }
 
+impl Body {
+    /// All of it.
+    ///
+    /// # Errors
+    /// It is cut short, or longer than `max_bytes`.
+    pub(crate) fn small(self, max_bytes: u64) -> Result<Vec<u8>, OpenError> {
+        let mut bytes = Vec::new();
+        let read = self.reader.take(max_bytes + 1).read_to_end(&mut bytes);
+        read.map_err(|error| OpenError::Transient(error.to_string()))?;
+        match self.total {
+            _ if bytes.len() as u64 > max_bytes => Err(OpenError::Fatal(format!("more than {max_bytes} bytes"))),
+            Some(total) if total != bytes.len() as u64 => {
+                Err(OpenError::Transient(format!("the connection ended after {} of {total} bytes", bytes.len())))
+            }
+            _ => Ok(bytes),
+        }
+    }
+}
+
+/// What is asked of an HTTP server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) proxy: Option<&'a str>,
+    /// The first byte wanted.
+    pub(crate) from: u64,
+    /// Further fields: name and value.
+    pub(crate) fields: &'a [(&'a str, &'a str)],
+}
+
 /// What an HTTP server answered.
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) location: Option<String>,
-    pub(super) content_length: Option<u64>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) content_length: Option<u64>,
     pub(super) content_range: Option<String>,
-    pub(super) reader: Box<dyn Read + Send>,
+    /// How to sign in, each a challenge or several.
+    pub(crate) authenticate: Vec<String>,
+    pub(crate) reader: Box<dyn Read + Send>,
+}
+
+impl Response {
+    /// The file in it, which was asked for from byte `from` on; by its status, why there is none.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub(crate) fn body(self, from: u64) -> Result<Body, OpenError> {
+        match self.status {
+            200 => Ok(Body { start: 0, total: self.content_length, reader: self.reader }),
+            206 => partial(self, from),
+            403 | 404 | 410 => Err(OpenError::Missing(format!("HTTP status {}", self.status))),
+            408 | 425 | 429 | 500..=599 => Err(OpenError::Transient(format!("HTTP status {}", self.status))),
+            status => Err(OpenError::Fatal(format!("HTTP status {status}"))),
+        }
+    }
+
+    /// Whether the server says where else to ask.
+    pub(crate) fn is_redirect(&self) -> bool {
+        matches!(self.status, 301 | 302 | 303 | 307 | 308)
+    }
 }
 
 /// Opens files of mirrors; keeps connections open between requests.
@@ -73,31 +127,30 @@ impl Client {
             return open_file(path, from);
         }
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.request(&url, mirror.proxy.as_deref(), from)?;
+            let response = self.send(&Request { url: &url, proxy: mirror.proxy.as_deref(), from, fields: &[] })?;
             match response.status {
-                200 => return Ok(Body { start: 0, total: response.content_length, reader: response.reader }),
-                206 => return partial(response, from),
-                301 | 302 | 303 | 307 | 308 => url = redirect(&url, response.location.as_deref())?,
                 // The file is not longer than what we have: begin again.
                 416 if from > 0 => return self.open(mirror, path, 0),
-                403 | 404 | 410 => return Err(OpenError::Missing(format!("HTTP status {}", response.status))),
-                408 | 425 | 429 | 500..=599 => {
-                    return Err(OpenError::Transient(format!("HTTP status {}", response.status)));
-                }
-                status => return Err(OpenError::Fatal(format!("HTTP status {status}"))),
+                _ if response.is_redirect() => url = redirect(&url, response.location.as_deref())?,
+                _ => return response.body(from),
             }
         }
         Err(OpenError::Fatal(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    fn request(&self, url: &str, proxy: Option<&str>, from: u64) -> Result<Response, OpenError> {
+    /// One request; redirects are not followed.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(crate) fn send(&self, request: &Request<'_>) -> Result<Response, OpenError> {
+        let &Request { url, proxy, .. } = request;
         match proxy {
             Some(proxy) if url.starts_with("http://") && proxy.starts_with("http://") => {
-                plain_proxy::request(proxy, url, from)
+                plain_proxy::request(proxy, request)
             }
             _ => {
                 let tls = [Some(url), proxy].into_iter().flatten().any(|url| url.starts_with("https://"));
-                request(&self.agent(proxy, tls)?, url, from)
+                send(&self.agent(proxy, tls)?, request)
             }
         }
     }
@@ -140,12 +193,15 @@ fn trusted() -> Result<Vec<Certificate<'static>>, OpenError> {
     ca::of_system(&|name| std::env::var(name).ok()).map_err(OpenError::Fatal)
 }
 
-fn request(agent: &ureq::Agent, url: &str, from: u64) -> Result<Response, OpenError> {
-    let mut request = agent.get(url);
-    if from > 0 {
-        request = request.header("range", format!("bytes={from}-"));
+fn send(agent: &ureq::Agent, request: &Request<'_>) -> Result<Response, OpenError> {
+    let mut get = agent.get(request.url);
+    if request.from > 0 {
+        get = get.header("range", format!("bytes={}-", request.from));
     }
-    let response = request.call().map_err(|error| match error {
+    for (name, value) in request.fields {
+        get = get.header(*name, *value);
+    }
+    let response = get.call().map_err(|error| match error {
         ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed => {
             OpenError::Transient(error.to_string())
         }
@@ -158,6 +214,12 @@ fn request(agent: &ureq::Agent, url: &str, from: u64) -> Result<Response, OpenEr
         location: header("location"),
         content_length: header("content-length").and_then(|length| length.parse().ok()),
         content_range: header("content-range"),
+        authenticate: response
+            .headers()
+            .get_all("www-authenticate")
+            .iter()
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .collect(),
         reader: Box::new(response.into_body().into_reader()),
     })
 }
@@ -176,7 +238,8 @@ fn partial(response: Response, from: u64) -> Result<Body, OpenError> {
     }
 }
 
-fn redirect(url: &str, location: Option<&str>) -> Result<String, OpenError> {
+/// Where a redirect leads.
+pub(crate) fn redirect(url: &str, location: Option<&str>) -> Result<String, OpenError> {
     let location = location.ok_or_else(|| OpenError::Fatal("a redirect to nowhere".to_owned()))?;
     if location.starts_with("http://") || location.starts_with("https://") {
         return Ok(location.to_owned());

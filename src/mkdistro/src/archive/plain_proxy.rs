@@ -7,12 +7,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
-use super::http::{OpenError, Response, STALL_TIMEOUT, USER_AGENT};
+use super::http::{OpenError, Request, Response, STALL_TIMEOUT, USER_AGENT};
 
 const MAX_HEAD_BYTES: u64 = 64 << 10;
 
-/// Requests `url` from byte `from` on through the proxy `http://host[:port][/]`.
-pub(super) fn request(proxy: &str, url: &str, from: u64) -> Result<Response, OpenError> {
+/// Sends a request through the proxy `http://host[:port][/]`.
+pub(super) fn request(proxy: &str, request: &Request<'_>) -> Result<Response, OpenError> {
+    let &Request { url, from, fields, .. } = request;
     // Without the password, for messages.
     let shown = proxy.rsplit_once('@').map_or(proxy.to_owned(), |(_, rest)| format!("http://{rest}"));
     let malformed = || OpenError::Fatal(format!("proxy {shown}: expected http://host:port"));
@@ -31,8 +32,10 @@ pub(super) fn request(proxy: &str, url: &str, from: u64) -> Result<Response, Ope
     stream.set_read_timeout(Some(STALL_TIMEOUT)).map_err(transient)?;
     stream.set_write_timeout(Some(STALL_TIMEOUT)).map_err(transient)?;
     let range = if from > 0 { format!("Range: bytes={from}-\r\n") } else { String::new() };
+    let further: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
-        "GET {url} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n{authorization}{range}\r\n"
+        "GET {url} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n{authorization}{range}\
+         {further}\r\n"
     );
     stream.write_all(head.as_bytes()).map_err(transient)?;
 
@@ -96,6 +99,11 @@ fn parse_head(head: &str, reader: impl Read + Send + 'static) -> Option<Response
         location: field("location"),
         content_length,
         content_range: field("content-range"),
+        authenticate: fields
+            .iter()
+            .filter(|(key, _)| key.trim().eq_ignore_ascii_case("www-authenticate"))
+            .map(|(_, value)| value.trim().to_owned())
+            .collect(),
         reader: Box::new(reader),
     })
 }

@@ -88,6 +88,7 @@ impl Build {
         let making = self.making.prepare(progress)?;
         let targets = self.targets(making.checked());
         targets.iter().try_for_each(image::check_target)?;
+        image::check_images(making.checked(), &targets)?;
         let key = self.key.as_deref().map(SecretKey::load).transpose()?;
         let signer = Signer::of(making.checked())?;
         let (folder, mtime) = (image::folder_of(&self.output), making.mtime);

@@ -133,7 +133,14 @@ mod tests {
     fn lock(dates: &[&str]) -> Lock {
         let suite = |date: &&str| LockedSuite { name: "trixie".into(), date: (*date).into() };
         let suites = dates.iter().map(suite).collect();
-        Lock { schema: 1, request: String::new(), kernel: String::new(), suites, packages: Vec::new() }
+        Lock {
+            schema: 1,
+            request: String::new(),
+            kernel: String::new(),
+            suites,
+            packages: Vec::new(),
+            images: Vec::new(),
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::doctor::Subject;
 use crate::fetch::{Cache, Fetcher};
 use crate::image;
 use crate::lock::{self, Indices, Lock, Update};
+use crate::oci;
 use crate::progress::Progress;
 
 #[derive(Debug, Args)]
@@ -33,6 +34,9 @@ pub(super) struct SourceArguments {
     /// Where downloads and parts of builds are kept [default: $XDG_CACHE_HOME/mkdistro]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Credentials of registries, a file that "podman login --authfile" writes, instead of those of distro.toml
+    #[arg(long, value_name = "FILE")]
+    auth_file: Option<PathBuf>,
 }
 
 impl ProjectArguments {
@@ -84,12 +88,14 @@ impl ProjectArguments {
         progress: &dyn Progress,
     ) -> Result<Lock> {
         let indices = self.indices(checked, previous.map(|(lock, _)| lock), progress)?;
-        lock::resolve(checked, image::BOOT_PACKAGES, &indices, previous, progress)
+        let lock = lock::resolve(checked, image::BOOT_PACKAGES, &indices, previous, progress)?;
+        let images = oci::resolve(checked, &self.fetcher(checked, false)?, previous, progress)?;
+        Ok(Lock { images, ..lock })
     }
 
     /// What `mkdistro doctor` looks at.
     pub(super) fn subject(&self, offline: bool) -> Result<Subject> {
-        let SourceArguments { mirror, cache } = &self.sources;
+        let SourceArguments { mirror, cache, .. } = &self.sources;
         let cache = cache_folder(cache.as_deref())?;
         Ok(Subject { project: self.project.clone(), cache, mirrors: mirror.clone(), offline })
     }
@@ -108,7 +114,9 @@ impl SourceArguments {
             list.splice(0..0, self.mirror.iter().cloned());
         }
         let folder = cache_folder(self.cache.as_deref())?;
-        Ok(Fetcher::new(Cache::open(&folder)?, Mirrors::of_system(&sources)?, offline))
+        let mut fetcher = Fetcher::new(Cache::open(&folder)?, Mirrors::of_system(&sources)?, offline);
+        fetcher.registry_auth.clone_from(&self.auth_file);
+        Ok(fetcher)
     }
 }
 

@@ -13,6 +13,7 @@ use vm::{Accelerator, Boot, Bus, Device, Disk, DiskFormat, Firmware, FwCfg, Mach
 use super::making::{MakingArguments, finish};
 use super::print_line;
 use crate::cache::unchanged::Inputs;
+use crate::config::Place;
 use crate::image::{self, BootFiles};
 use crate::make::Made;
 use crate::progress::Progress;
@@ -112,6 +113,9 @@ impl Run {
     fn boot_project(&self, progress: &dyn Progress) -> Result<(Boot, Settings)> {
         let making = self.making.prepare(progress)?;
         let settings = making.checked().settings();
+        if making.checked().distro.has_images(Place::Medium) {
+            progress.warn("no medium, so images with where = \"medium\" are missing: build, and run the ISO");
+        }
         let project = std::path::absolute(&making.checked().dir).context("finding the project's folder")?;
         let name = cache::hex(&cache::key(&[project.as_os_str().as_encoded_bytes()]));
         let folder = making.cache().join("boot").join(&name[..16]);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::images::{ContainerImage, Registry};
 use super::size::Size;
 use crate::image::Format;
 
@@ -21,6 +22,12 @@ pub struct Distro {
     pub kernel: Kernel,
     /// What is in the root.
     pub root: Root,
+    /// Container images that are there from the start.
+    #[serde(default)]
+    pub images: Vec<ContainerImage>,
+    /// How registries are asked.
+    #[serde(default)]
+    pub registries: Vec<Registry>,
     /// The login user.
     #[serde(default)]
     pub user: User,

@@ -6,6 +6,7 @@ mod document;
 pub mod edit;
 mod effective;
 mod fragment;
+mod images;
 mod load;
 mod overlay;
 mod problems;
@@ -26,6 +27,7 @@ pub use distro::{
     Allow, Boot, Console, Data, Distro, Identity, Kernel, KernelSource, Lint, Logs, Memory, Output, Root, Signing,
     Sources, Swap, Uefi, User,
 };
+pub use images::{ContainerImage, Place, Registry};
 pub use load::{
     Draft, check, check_with, load, load_draft, other_fragments, parse_distro, parse_fragment, parse_recipe,
 };

@@ -3,6 +3,7 @@
 use super::size::Size;
 use crate::image::Format;
 use crate::nearest::{did_you_mean, nearest};
+use crate::oci::Reference;
 use crate::pattern::Pattern;
 use contract::service::Restart;
 
@@ -229,6 +230,36 @@ pub(super) const SIGNAL: Rule = Rule::hinted(
     |v| SIGNALS.iter().any(|(name, _)| *name == v),
     |v| did_you_mean(v.trim_start_matches("SIG"), SIGNALS.map(|(name, _)| name)),
 );
+/// Where a registry has an image.
+pub(super) const IMAGE_REFERENCE: Rule = Rule::hinted(
+    "an image in a registry: HOST/REPOSITORY, with :TAG, @sha256:DIGEST or both",
+    |v| v.parse::<Reference>().is_ok(),
+    |v| {
+        let lower = v.trim_start_matches("docker://").to_ascii_lowercase();
+        let found = [lower.clone(), format!("docker.io/{lower}"), format!("docker.io/library/{lower}")];
+        found.iter().find(|text| text.parse::<Reference>().is_ok()).map_or(String::new(), |text| suggest(text))
+    },
+);
+/// What an image is called in the guest.
+pub(super) const IMAGE_NAME: Rule = Rule::hinted(
+    "an image's name: HOST/REPOSITORY:TAG",
+    |v| v.parse::<Reference>().is_ok_and(|name| name.digest.is_none()),
+    |v| {
+        let name = format!("localhost/{}", v.to_ascii_lowercase());
+        if name.parse::<Reference>().is_ok() { suggest(&name) } else { String::new() }
+    },
+);
+/// Where an image is kept.
+pub(super) const IMAGE_PLACE: Rule =
+    Rule::hinted("\"root\" or \"medium\"", |v| matches!(v, "root" | "medium"), |v| did_you_mean(v, ["root", "medium"]));
+/// A registry's host.
+pub(super) const REGISTRY: Rule = Rule::new("a registry's host: NAME or NAME:PORT", is_registry);
+/// Another registry with the same images.
+pub(super) const REGISTRY_URL: Rule = Rule::new("a URL: https://HOST[:PORT][/PATH], or http://", |v| {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| v.strip_prefix(scheme));
+    let (host, path) = rest.map_or(("", ""), |rest| rest.split_once('/').unwrap_or((rest, "")));
+    is_registry(host) && path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c)) && !v.ends_with('/')
+});
 
 /// A check of the lint.
 pub(super) const CHECK: Rule = Rule::hinted(
@@ -249,6 +280,12 @@ pub(super) fn d_characters(text: &str) -> String {
 
 fn is_d_character(c: char) -> bool {
     c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'
+}
+
+/// A host's name, or a name and a port.
+pub(crate) fn is_registry(value: &str) -> bool {
+    let (host, port) = value.split_once(':').unwrap_or((value, "80"));
+    host.len() <= 253 && host.split('.').all(is_host_label) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn suggest(value: &str) -> String {

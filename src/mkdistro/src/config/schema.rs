@@ -53,6 +53,8 @@ pub(super) static DISTRO: &[Key] = &[
     optional("sources", Kind::Table(SOURCES)),
     optional("kernel", Kind::Table(KERNEL)),
     required("root", Kind::Table(ROOT)),
+    optional("images", Kind::Tables(IMAGES)),
+    optional("registries", Kind::Tables(REGISTRIES)),
     optional("user", Kind::Table(USER)),
     optional("console", Kind::Table(CONSOLE)),
     optional("data", Kind::Table(DATA)),
@@ -91,6 +93,20 @@ static ROOT: &[Key] = &[
     required("recipes", Kind::Set(&rules::NAME, 1)),
     optional("compression", Kind::Text(&rules::COMPRESSION)),
     optional("overlay-percent", Kind::Integer(1, 95)),
+];
+
+static IMAGES: &[Key] = &[
+    optional("reference", Kind::Text(&rules::IMAGE_REFERENCE)),
+    optional("path", Kind::Text(&rules::HOST_FILE)),
+    optional("name", Kind::Text(&rules::IMAGE_NAME)),
+    optional("where", Kind::Text(&rules::IMAGE_PLACE)),
+];
+
+static REGISTRIES: &[Key] = &[
+    required("host", Kind::Text(&rules::REGISTRY)),
+    optional("mirrors", Kind::Set(&rules::REGISTRY_URL, 0)),
+    optional("insecure", Kind::Flag),
+    optional("auth-file", Kind::Text(&rules::HOST_FILE)),
 ];
 
 static USER: &[Key] = &[

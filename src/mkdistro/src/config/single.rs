@@ -5,7 +5,7 @@ use contract::service::Restart;
 use super::document::{Document, entry};
 use super::recipe::default_listen_mode;
 use super::rules::is_literal;
-use super::{Distro, Recipe};
+use super::{Distro, Recipe, images};
 use crate::pattern::Pattern;
 
 /// Checks distro.toml.
@@ -15,6 +15,7 @@ pub(super) fn check_distro(distro: &Distro, document: &mut Document) {
         let message = format!("bad value, expected a mirror for the suite {suite:?}, found none");
         document.report("sources.security-mirrors", message, "write [\"system\"]");
     }
+    images::check(distro, document);
 }
 
 /// Checks a recipe.

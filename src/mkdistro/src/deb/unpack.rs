@@ -159,5 +159,5 @@ fn node(entry: &mut tar::Entry<'_, impl Read>, kind: Kind, origin: &Arc<str>) ->
             }
         }
     }
-    Ok(Node { kind, mode, uid, gid, xattrs, origin: Arc::clone(origin) })
+    Ok(Node { uid, gid, xattrs, ..Node::new(kind, mode, origin) })
 }

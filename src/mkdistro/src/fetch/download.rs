@@ -11,7 +11,7 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Part, hex};
-use crate::archive::http::{Client, OpenError};
+use crate::archive::http::{Body, Client, OpenError};
 use crate::archive::mirrors::{Mirror, Mirrors};
 
 /// Attempts at a mirror without progress, until the next one is asked.
@@ -29,7 +29,10 @@ pub struct Fetcher {
     pub offline: bool,
     /// Pause before the second attempt; doubled for each further one.
     pub first_pause: Duration,
-    client: Client,
+    /// Credentials of registries, instead of the files that distro.toml names.
+    pub registry_auth: Option<PathBuf>,
+    /// Keeps connections open.
+    pub(crate) client: Client,
     /// Bases of mirrors that were given up; these get one attempt only.
     failing: Mutex<BTreeSet<String>>,
 }
@@ -43,6 +46,37 @@ pub(crate) struct Object<'a> {
     pub(crate) suite: &'a str,
     /// Paths below a mirror's base, tried in order.
     pub(crate) paths: Vec<String>,
+}
+
+/// One place that may have a file.
+pub(crate) trait Place {
+    /// What is not asked as often any more once it has failed.
+    fn base(&self) -> &str;
+    /// The file, for messages.
+    fn url(&self) -> String;
+    /// Opens it from a byte on.
+    fn open(&self, from: u64) -> Result<Body, OpenError>;
+}
+
+/// A path below a mirror's base.
+struct MirrorFile<'a> {
+    client: &'a Client,
+    mirror: &'a Mirror,
+    path: &'a str,
+}
+
+impl Place for MirrorFile<'_> {
+    fn base(&self) -> &str {
+        &self.mirror.base
+    }
+
+    fn url(&self) -> String {
+        format!("{}/{}", self.mirror.base, self.path)
+    }
+
+    fn open(&self, from: u64) -> Result<Body, OpenError> {
+        self.client.open(self.mirror, self.path, from)
+    }
 }
 
 /// Why a file could not be had.
@@ -62,6 +96,12 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Local(error)
     }
+}
+
+/// What a file must be.
+struct Wanted<'a> {
+    sha256: &'a str,
+    size: u64,
 }
 
 /// How one attempt ended.
@@ -87,24 +127,24 @@ impl Fetcher {
     /// A fetcher with the usual pauses.
     pub fn new(cache: Cache, mirrors: Mirrors, offline: bool) -> Self {
         let first_pause = Duration::from_millis(500);
-        Self { cache, mirrors, offline, first_pause, client: Client::default(), failing: Mutex::default() }
+        Self {
+            cache,
+            mirrors,
+            offline,
+            first_pause,
+            registry_auth: None,
+            client: Client::default(),
+            failing: Mutex::default(),
+        }
     }
 
     /// A small file whose hash is not known, from one mirror.
     pub(crate) fn small(&self, mirror: &Mirror, path: &str, max_bytes: u64) -> Result<Vec<u8>, OpenError> {
-        let once = || {
-            let body = self.client.open(mirror, path, 0)?;
-            let mut bytes = Vec::new();
-            let read = body.reader.take(max_bytes + 1).read_to_end(&mut bytes);
-            read.map_err(|error| OpenError::Transient(error.to_string()))?;
-            match body.total {
-                _ if bytes.len() as u64 > max_bytes => Err(OpenError::Fatal(format!("more than {max_bytes} bytes"))),
-                Some(total) if total != bytes.len() as u64 => {
-                    Err(OpenError::Transient(format!("the connection ended after {} of {total} bytes", bytes.len())))
-                }
-                _ => Ok(bytes),
-            }
-        };
+        self.patiently(&|| self.client.open(mirror, path, 0)?.small(max_bytes))
+    }
+
+    /// Does something again that failed and may work a moment later.
+    pub(crate) fn patiently<T>(&self, once: &dyn Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
         let mut attempt = 1;
         loop {
             match once() {
@@ -127,54 +167,66 @@ impl Fetcher {
         if self.offline {
             return Err(Failure::Offline);
         }
-        let mirrors = self.mirrors.for_suite(object.suite)?;
-        let mut part = self.cache.part(object.sha256)?;
+        let client = &self.client;
+        let of_mirror = |mirror| object.paths.iter().map(move |path| MirrorFile { client, mirror, path });
+        let files: Vec<_> = self.mirrors.for_suite(object.suite)?.iter().flat_map(of_mirror).collect();
+        let places: Vec<&dyn Place> = files.iter().map(|file| file as &dyn Place).collect();
+        self.obtain_from(object.sha256, object.size, &places, progress)
+    }
+
+    /// The same of any places, which are asked in their order; the cache has been looked at.
+    pub(crate) fn obtain_from(
+        &self,
+        sha256: &str,
+        size: u64,
+        places: &[&dyn Place],
+        progress: &dyn Fn(u64),
+    ) -> Result<PathBuf, Failure> {
+        let mut part = self.cache.part(sha256)?;
         // Another process may have had it while we waited for the lock.
-        if let Some(path) = self.cache.verified(object.sha256, object.size)? {
+        if let Some(path) = self.cache.verified(sha256, size)? {
             part.discard()?;
-            progress(object.size);
+            progress(size);
             return Ok(path);
         }
+        let wanted = Wanted { sha256, size };
         let mut tried = Vec::new();
         let mut all_missing = true;
         let mut mismatch = None;
-        for mirror in mirrors {
-            for path in &object.paths {
-                let url = format!("{}/{path}", mirror.base);
-                match self.ask_mirror(mirror, path, object, &mut part, progress) {
-                    Ok(()) => return Ok(self.cache.keep(part, object.sha256)?),
-                    Err(Attempt::Local(error)) => return Err(Failure::Local(error)),
-                    Err(Attempt::Mismatch { got, bytes }) => {
-                        mismatch = mismatch.or(Some(Failure::Mismatch { url, got, bytes }));
-                    }
-                    Err(Attempt::Missing(reason)) => tried.push(format!("{url}: {reason}")),
-                    Err(Attempt::Transient(reason) | Attempt::Fatal(reason)) => {
-                        all_missing = false;
-                        tried.push(format!("{url}: {reason}"));
-                    }
+        for place in places {
+            let url = place.url();
+            match self.ask(*place, &wanted, &mut part, progress) {
+                Ok(()) => return Ok(self.cache.keep(part, sha256)?),
+                Err(Attempt::Local(error)) => return Err(Failure::Local(error)),
+                Err(Attempt::Mismatch { got, bytes }) => {
+                    mismatch = mismatch.or(Some(Failure::Mismatch { url, got, bytes }));
+                }
+                Err(Attempt::Missing(reason)) => tried.push(format!("{url}: {reason}")),
+                Err(Attempt::Transient(reason) | Attempt::Fatal(reason)) => {
+                    all_missing = false;
+                    tried.push(format!("{url}: {reason}"));
                 }
             }
         }
         Err(mismatch.unwrap_or(Failure::Unavailable { tried, missing: all_missing }))
     }
 
-    fn ask_mirror(
+    fn ask(
         &self,
-        mirror: &Mirror,
-        path: &str,
-        object: &Object<'_>,
+        place: &dyn Place,
+        wanted: &Wanted<'_>,
         part: &mut Part,
         progress: &dyn Fn(u64),
     ) -> Result<(), Attempt> {
         let mut attempt = 1;
         loop {
             let mut begun = 0;
-            let result = self.attempt(mirror, path, object, part, &mut begun, progress);
+            let result = self.attempt(place, wanted, part, &mut begun, progress);
             let Err(Attempt::Transient(reason)) = result else { return result };
             if begun >= PROGRESS_BYTES {
                 attempt = 1;
-            } else if attempt >= self.attempts(mirror) {
-                self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.base.clone());
+            } else if attempt >= self.attempts(place.base()) {
+                self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.base().to_owned());
                 return Err(Attempt::Transient(format!("{reason} ({attempt} attempts)")));
             }
             self.pause(attempt);
@@ -183,9 +235,9 @@ impl Fetcher {
     }
 
     /// How often a mirror is tried.
-    fn attempts(&self, mirror: &Mirror) -> u32 {
+    fn attempts(&self, base: &str) -> u32 {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if failing.contains(&mirror.base) { 1 } else { ATTEMPTS }
+        if failing.contains(base) { 1 } else { ATTEMPTS }
     }
 
     fn pause(&self, attempt: u32) {
@@ -195,9 +247,8 @@ impl Fetcher {
     /// One connection. `received` is how many bytes it brought.
     fn attempt(
         &self,
-        mirror: &Mirror,
-        path: &str,
-        object: &Object<'_>,
+        place: &dyn Place,
+        object: &Wanted<'_>,
         part: &mut Part,
         received: &mut u64,
         progress: &dyn Fn(u64),
@@ -212,7 +263,7 @@ impl Fetcher {
             part.clear().map_err(Attempt::Local)?;
             have = 0;
         }
-        let mut body = self.client.open(mirror, path, have)?;
+        let mut body = place.open(have)?;
         if body.start != have {
             part.clear().map_err(Attempt::Local)?;
             hasher = Sha256::new();

@@ -13,13 +13,14 @@ use anyhow::Result;
 
 use crate::cache::Store;
 use crate::lock::{self, Locked, LockedPackage};
+use crate::oci::{self, FetchedImage};
 use crate::problem::{Class, Problem};
 use crate::progress::{Progress, Task};
 
 pub use cache::Cache;
 pub(crate) use cache::hex;
 pub use download::Fetcher;
-pub(crate) use download::{Failure, Object};
+pub(crate) use download::{Failure, Object, Place};
 
 /// Connections at a time. More does not fill a link better, and mirrors limit them.
 const THREADS: usize = 8;
@@ -31,13 +32,15 @@ pub struct Fetched {
     pub locked: Locked,
     /// Package name → verified file in the cache.
     pub files: BTreeMap<String, PathBuf>,
+    /// The container images, by name.
+    pub images: Vec<FetchedImage>,
     /// What earlier builds left beside them.
     pub store: Store,
     /// The cache's folder, for what is made of them.
     pub cache: PathBuf,
 }
 
-/// Fetches and verifies all packages of the lock.
+/// Fetches and verifies all packages and container images of the lock.
 ///
 /// # Errors
 /// Every package that could not be had, in one [`Problem`]: class `Verify` if something was wrong with a file, else
@@ -74,7 +77,8 @@ pub fn fetch(locked: Locked, fetcher: &Fetcher, progress: &dyn Progress) -> Resu
         return Err(report(&locked, failures.into_values().collect()));
     }
     task.finish(&format!("{} packages, {:.1} MB", packages.len(), total as f64 / 1e6));
-    Ok(Fetched { locked, files, store: fetcher.cache.store(), cache: fetcher.cache.dir().to_owned() })
+    let images = oci::fetch(&locked, fetcher, progress)?;
+    Ok(Fetched { locked, files, images, store: fetcher.cache.store(), cache: fetcher.cache.dir().to_owned() })
 }
 
 fn fetch_one(

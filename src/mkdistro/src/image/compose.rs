@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use formats::squashfs;
+use formats::tree::Tree;
 use sha2::{Digest, Sha256};
 
 use super::disk::BootDisk;
 use super::format::{Format, Target};
-use super::{initramfs, megabytes, menu, output};
+use super::{format, initramfs, megabytes, menu, output};
 use crate::config::Checked;
 use crate::fetch::hex;
 use crate::progress::Progress;
@@ -65,6 +66,7 @@ pub fn write(
     progress: &dyn Progress,
 ) -> Result<Vec<Image>> {
     let Some(first) = targets.first() else { return Ok(Vec::new()) };
+    format::check_images(checked, targets)?;
     let composed = Composed { signer, ..Composed::make(checked, root, &first.path, mtime, progress)? };
     let mut folders = Vec::new();
     let mut finished = Vec::new();
@@ -81,7 +83,7 @@ pub fn write(
     }
     let publish = |(target, files): (&Target, Vec<Finished>)| {
         let files = files.into_iter().map(Finished::publish).collect::<Result<Vec<_>>>()?;
-        let parts = composed.parts(target.format.writer().rest, files.iter().map(|file| file.size_bytes).sum());
+        let parts = composed.parts(target.format, files.iter().map(|file| file.size_bytes).sum());
         Ok(Image { format: target.format, path: target.path.clone(), files, parts })
     };
     finished.into_iter().map(publish).collect()
@@ -141,6 +143,8 @@ pub(super) struct Composed<'a> {
     /// An output, beside which there is room for temporary files.
     beside: &'a Path,
     squashfs_bytes: u64,
+    /// The SquashFS with the container images that are not in the root.
+    pub(super) medium_images: Option<Bytes>,
     boot_disk: OnceCell<BootDisk>,
 }
 
@@ -153,11 +157,15 @@ impl<'a> Composed<'a> {
         mtime: u32,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let squashfs = write_squashfs(checked, root, beside, mtime, progress)?;
+        let whole = root.images.with_root(&root.tree)?;
+        let squashfs = write_squashfs(checked, root, &whole, ("root", beside), mtime, progress)?;
+        let medium = root.images.medium();
+        let medium = medium.map(|tree| write_squashfs(checked, root, tree, ("images", beside), mtime, progress));
+        let medium_images = medium.transpose()?;
         let squashfs_bytes = squashfs.len() as u64;
         let initramfs = write_initramfs(checked, root, squashfs, beside, mtime)?;
         let boot_disk = OnceCell::new();
-        Ok(Self { checked, root, initramfs, mtime, signer: None, beside, squashfs_bytes, boot_disk })
+        Ok(Self { checked, root, initramfs, mtime, signer: None, beside, squashfs_bytes, medium_images, boot_disk })
     }
 
     /// The kernel.
@@ -194,16 +202,18 @@ impl<'a> Composed<'a> {
             .collect()
     }
 
-    /// The parts of an image of so many bytes, largest first. `rest` is what it holds besides kernel and initramfs.
-    fn parts(&self, rest: &'static str, size_bytes: u64) -> Vec<(&'static str, u64)> {
+    /// The parts of an image of so many bytes, largest first.
+    fn parts(&self, format: Format, size_bytes: u64) -> Vec<(&'static str, u64)> {
         let (kernel, initramfs) = (self.kernel().len() as u64, self.initramfs.len() as u64);
         let mut parts = vec![
             ("root (SquashFS)", self.squashfs_bytes),
             ("kernel", kernel),
             ("rest of the initramfs", initramfs - self.squashfs_bytes),
-            // Less than nothing if the format compresses.
-            (rest, size_bytes.saturating_sub(kernel + initramfs)),
         ];
+        let images = self.medium_images.as_ref().filter(|_| format.is_medium()).map_or(0, |images| images.len() as u64);
+        parts.extend((images > 0).then_some(("images (SquashFS)", images)));
+        // Less than nothing if the format compresses.
+        parts.push((format.writer().rest, size_bytes.saturating_sub(kernel + initramfs + images)));
         parts.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         parts
     }
@@ -257,22 +267,23 @@ impl Drop for NewFolder {
     }
 }
 
-/// The root as SquashFS, through an unnamed temporary file beside the output, where there must be room anyway.
+/// A tree as SquashFS, through an unnamed temporary file beside the output, where there must be room anyway.
 fn write_squashfs(
     checked: &Checked,
     root: &RootTree,
-    beside: &Path,
+    tree: &Tree,
+    (what, beside): (&str, &Path),
     mtime: u32,
     progress: &dyn Progress,
 ) -> Result<Bytes> {
     let compression: squashfs::Compression = checked.distro.root.compression.parse()?;
     let options = squashfs::Options { compression, mtime, ..squashfs::Options::default() };
     let mut file = output::unnamed(beside)?;
-    let total = root.tree.iter().filter_map(|(_, node)| node.content()).map(|content| content.len() as u64).sum();
-    let task = progress.start("compressing the root", total);
-    let summary = squashfs::write(&root.tree, &options, Some(&root.store), &mut file, &|done, _total| task.set(done))
+    let total = tree.iter().filter_map(|(_, node)| node.content()).map(|content| content.len() as u64).sum();
+    let task = progress.start(&format!("compressing the {what}"), total);
+    let summary = squashfs::write(tree, &options, Some(&root.store), &mut file, &|done, _total| task.set(done))
         .map_err(|error| output::explain(error, beside))
-        .context("writing the SquashFS root")?;
+        .with_context(|| format!("writing the SquashFS of the {what}"))?;
     task.finish(&megabytes(summary.total_bytes));
     output::mapped(&file)
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compose::{Composed, Finished};
 use super::{disk, iso, kernel, pxe, uki};
+use crate::config::{Checked, Place};
 use crate::problem::{Class, Problem};
 
 /// What an image is for: how a machine gets it.
@@ -80,6 +81,11 @@ impl Format {
         self.writer().suffix
     }
 
+    /// Whether the guest finds what is beside the root on it.
+    pub fn is_medium(self) -> bool {
+        matches!(self, Self::Iso | Self::Disk | Self::Qcow2 | Self::Vmdk | Self::Vhd | Self::Ova)
+    }
+
     /// Whether it is a folder of files.
     pub fn is_folder(self) -> bool {
         !self.writer().folders.is_empty()
@@ -102,6 +108,17 @@ impl FromStr for Format {
             Problem::error(Class::Config, message, crate::nearest::did_you_mean(name, names))
         })
     }
+}
+
+/// Refuses formats that have no room for the container images that a project wants beside the root.
+///
+/// # Errors
+/// Class `Config`: there is one.
+pub fn check_images(checked: &Checked, targets: &[Target]) -> Result<()> {
+    let other = targets.iter().find(|target| !target.format.is_medium());
+    let Some(target) = other.filter(|_| checked.distro.has_images(Place::Medium)) else { return Ok(()) };
+    let message = format!("distro.toml: images: where = \"medium\" needs a medium, which \"{}\" is not", target.format);
+    Err(Problem::error(Class::Config, message, "write where = \"root\", or build an ISO or a disk"))
 }
 
 /// A format and where it goes: a file, or a folder.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
+use contract::paths;
 use formats::iso9660::{self, BootEntry, Hybrid, Platform};
 use formats::tree::{Kind, Node, Tree};
 
@@ -45,6 +46,9 @@ fn write(composed: &Composed<'_>, path: &Path) -> Result<Vec<Finished>> {
 pub(super) fn plan(composed: &Composed<'_>) -> Result<iso9660::Plan> {
     let (checked, root) = (composed.checked, composed.root);
     let mut tree = content(checked, root, composed.initramfs.clone())?;
+    if let Some(images) = &composed.medium_images {
+        put(&mut tree, paths::MEDIUM_IMAGES, images.clone(), &Arc::from("image store"))?;
+    }
     let esp = esp::make(&mut tree, composed).context("making the ESP")?;
     let load_blocks = esp.load_blocks();
     put(&mut tree, esp::PATH, esp.image, &Arc::from("iso"))?;

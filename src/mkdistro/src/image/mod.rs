@@ -20,7 +20,7 @@ mod uki;
 
 pub use compose::{BootFiles, Image, Written, write, write_boot_files};
 pub use disk::is_disk;
-pub use format::{Format, Target};
+pub use format::{Format, Target, check_images};
 pub use iso::{is_loader, medium};
 pub use loader::{BOOT_PACKAGES, boot_files};
 pub use output::{check as check_output, check_target, folder_of, write_file};

@@ -54,6 +54,9 @@ pub struct Lock {
     /// Packages, sorted by name.
     #[serde(rename = "package")]
     pub packages: Vec<LockedPackage>,
+    /// Container images, sorted by name.
+    #[serde(rename = "image", default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<LockedImage>,
 }
 
 /// State of a suite when the lock was made.
@@ -86,6 +89,20 @@ pub struct LockedPackage {
     pub sha256: String,
 }
 
+/// One container image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LockedImage {
+    /// Its name in the guest.
+    pub name: String,
+    /// Where it comes from: the reference of distro.toml, or `file:` and the path.
+    pub source: String,
+    /// `sha256:…` of the manifest or index that the source led to.
+    pub digest: String,
+    /// Size of that in bytes.
+    pub size: u64,
+}
+
 /// A checked project with a lock that fits it.
 #[derive(Debug, Clone)]
 pub struct Locked {
@@ -95,7 +112,7 @@ pub struct Locked {
     pub lock: Lock,
 }
 
-/// Which packages of an existing lock [`resolve`] may give another version.
+/// Which packages and images of an existing lock [`resolve`] may give another version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     /// None.
@@ -104,6 +121,24 @@ pub enum Update {
     Only(Vec<String>),
     /// All.
     All,
+}
+
+impl Update {
+    /// Whether an image is to be looked up again.
+    pub(crate) fn moves_image(&self, image: &LockedImage) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Only(names) => names.iter().any(|name| image.is_called(name)),
+            Self::All => true,
+        }
+    }
+}
+
+impl LockedImage {
+    /// Whether a user may mean it by that.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        name == self.name || name == self.source || Some(name) == self.source.strip_prefix("file:")
+    }
 }
 
 impl Lock {
@@ -179,6 +214,14 @@ impl Lock {
             }
             previous = &package.name;
         }
+        let mut previous = "";
+        for image in &self.images {
+            let reason = image.wrong_value().or((image.name.as_str() <= previous).then(|| "out of order".to_owned()));
+            if let Some(reason) = reason {
+                return Err((format!("image {}: {reason}", image.name), Some(image.name.clone())));
+            }
+            previous = &image.name;
+        }
         if self.package(&self.kernel).is_none() {
             return Err((format!("the kernel's package {:?} is not in it", self.kernel), Some(self.kernel.clone())));
         }
@@ -210,8 +253,8 @@ impl Lock {
             .map_err(|error| Problem::error(Class::Output, format!("writing {}: {error}", path.display()), ""))
     }
 
-    /// What changed since `old`, one line per package, sorted by name: `added …`, `removed …`, `changed … → …`, each with
-    /// what it does to the download.
+    /// What changed since `old`, one line per package, sorted by name, then per image: `added …`, `removed …`,
+    /// `changed … → …`, each package with what it does to the download.
     pub fn diff(&self, old: &Self) -> Vec<String> {
         let mut lines = BTreeMap::new();
         for LockedPackage { name, version, size, .. } in &old.packages {
@@ -229,6 +272,27 @@ impl Lock {
                 }
                 Some(before) if before.sha256 != package.sha256 => {
                     lines.insert(name, format!("changed {name} {version} (another file of the same version)"));
+                }
+                Some(_) => {}
+            }
+        }
+        let mut lines: Vec<String> = lines.into_values().collect();
+        lines.extend(self.image_diff(old));
+        lines
+    }
+
+    fn image_diff(&self, old: &Self) -> Vec<String> {
+        let mut lines = BTreeMap::new();
+        for LockedImage { name, digest, .. } in &old.images {
+            if !self.images.iter().any(|image| image.name == *name) {
+                lines.insert(name, format!("removed {name} {digest}"));
+            }
+        }
+        for LockedImage { name, digest, .. } in &self.images {
+            match old.images.iter().find(|image| image.name == *name) {
+                None => drop(lines.insert(name, format!("added {name} {digest}"))),
+                Some(before) if before.digest != *digest => {
+                    lines.insert(name, format!("changed {name} {} → {digest}", before.digest));
                 }
                 Some(_) => {}
             }
@@ -286,7 +350,7 @@ pub fn check(checked: Checked, lock: Lock, builder: &[&str]) -> Result<Locked> {
     let missing: Vec<&str> =
         request.packages.keys().map(String::as_str).filter(|name| lock.package(name).is_none()).collect();
     let mut message =
-        format!("{PATH} was made for other suites or packages than distro.toml and its recipes ask for now");
+        format!("{PATH} was made for other suites, packages or images than distro.toml and its recipes ask for now");
     if !missing.is_empty() {
         // Writing to a String cannot fail.
         let _ = write!(message, "; not in it: {}", missing.join(", "));

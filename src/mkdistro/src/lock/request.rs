@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{Checked, KernelSource};
+use crate::config::{Checked, ContainerImage, KernelSource};
 use crate::fetch::hex;
 
 /// Suites, areas and packages that a project asks for.
@@ -20,6 +20,8 @@ pub struct Request {
     pub kernel: String,
     /// The key of distro.toml that names it, for messages.
     pub kernel_key: &'static str,
+    /// Container images.
+    pub images: Vec<String>,
 }
 
 impl Request {
@@ -41,6 +43,7 @@ impl Request {
                 KernelSource::Package => "[kernel] package",
                 KernelSource::Source => "[kernel] source-package",
             },
+            images: checked.distro.images.iter().map(ContainerImage::request).collect(),
         }
     }
 
@@ -53,6 +56,7 @@ impl Request {
         self.components.iter().for_each(|component| line("component", component));
         line("kernel", &self.kernel);
         self.packages.keys().for_each(|package| line("package", package));
+        self.images.iter().for_each(|image| line("image", image));
         hex(hasher)
     }
 }

@@ -23,7 +23,7 @@ use pool::{Candidate, Library, Pool};
 /// How many meta packages may point to each other before the kernel's own comes.
 pub(super) const MAX_META_PACKAGES: usize = 4;
 
-/// Resolves what a project asks for against the present archive.
+/// Resolves what a project asks for against the present archive, its images apart: see [`crate::oci::resolve`].
 ///
 /// `builder`: packages that the builder itself needs. `previous`: the existing lock; what `update` does not name keeps the
 /// version it has there, unless something that moves needs another one.
@@ -71,6 +71,7 @@ pub fn resolve(
             .map(|(name, date)| LockedSuite { name: name.clone(), date: date.clone() })
             .collect(),
         packages,
+        images: Vec::new(),
     })
 }
 
@@ -81,7 +82,8 @@ fn kept<'a>(lock: &'a Lock, update: &Update) -> Result<Vec<&'a LockedPackage>> {
         Update::Nothing => BTreeSet::new(),
         Update::Only(names) => names.iter().map(String::as_str).collect(),
     };
-    if let Some(unknown) = moving.iter().find(|name| lock.package(name).is_none()) {
+    let is_image = |name: &str| lock.images.iter().any(|image| image.is_called(name));
+    if let Some(unknown) = moving.iter().find(|name| lock.package(name).is_none() && !is_image(name)) {
         let hint = did_you_mean(unknown, lock.packages.iter().map(|package| package.name.as_str()));
         return Err(Problem::error(Class::Config, format!("updating {unknown}: it is not in {PATH}"), hint));
     }

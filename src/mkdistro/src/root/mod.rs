@@ -4,6 +4,7 @@
 mod accounts;
 mod applets;
 pub mod embedded;
+mod images;
 mod overlay;
 mod packages;
 mod reason;
@@ -30,6 +31,7 @@ use crate::kernel::{self, KernelFiles};
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
 
+pub use images::Images;
 pub use packages::Packages;
 pub use reason::{Reason, Reasons};
 
@@ -45,6 +47,8 @@ pub struct RootTree {
     pub packages: Packages,
     /// What earlier builds left.
     pub store: Store,
+    /// The container images.
+    pub images: Images,
     /// Further files for the medium, beside kernel and initramfs.
     pub beside: Tree,
     /// Follows from everything that the build was made of, the time of the image apart: 32 hex digits.
@@ -82,6 +86,8 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     let embedded = embedded::files(&fetched.locked, &overlay)?;
     let build_id = embedded::build_id(&embedded, &kernel.vmlinuz);
     state::add(&mut tree, checked, &build_id)?;
+    let images = Images::make(fetched, progress)?;
+    images.prepare(&mut tree, checked)?;
     reasons.note(&tree, |_| Reason::Builder);
     overlay::add(&mut tree, checked, &overlay)?;
     reasons.note(&tree, |_| Reason::Overlay);
@@ -91,7 +97,7 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     reasons.note(&tree, |_| Reason::Builder);
     task.finish(&format!("{} entries", tree.len()));
     let store = fetched.store.clone();
-    Ok(RootTree { tree, reasons, kernel, packages, store, beside: Tree::new(), build_id })
+    Ok(RootTree { tree, reasons, kernel, packages, store, images, beside: Tree::new(), build_id })
 }
 
 /// What the recipes of a project take from packages, with the libraries that it needs; without kernel, accounts and

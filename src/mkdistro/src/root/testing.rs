@@ -182,6 +182,12 @@ fn fetched(checked: Checked, dir: &Path, trees: &[(&str, Tree)]) -> Fetched {
     }
     let kernel = packages.iter().find(|package| package.name.starts_with("linux-image-")).unwrap().name.clone();
     let suites = vec![LockedSuite { name: "trixie".into(), date: "2025-01-01T00:00:00Z".into() }];
-    let lock = Lock { schema: 1, request: String::new(), kernel, suites, packages };
-    Fetched { locked: Locked { checked, lock }, files, store: Store::none(), cache: dir.join("cache") }
+    let lock = Lock { schema: 1, request: String::new(), kernel, suites, packages, images: Vec::new() };
+    Fetched {
+        locked: Locked { checked, lock },
+        files,
+        images: Vec::new(),
+        store: Store::none(),
+        cache: dir.join("cache"),
+    }
 }

@@ -13,6 +13,7 @@ use super::crates::{self, Crate};
 use super::inventory::{FileEntry, Inventory, Origin, Package};
 use super::{Detail, purl, text, unique};
 use crate::archive::date;
+use crate::oci::{self, StoredImage};
 
 /// Writes the document.
 pub(super) fn write(inventory: &Inventory, detail: Detail) -> String {
@@ -27,6 +28,7 @@ pub(super) fn write(inventory: &Inventory, detail: Detail) -> String {
         let reference = purl::cargo(found.name, found.version);
         components.push(Component { fields: of_crate(found), components: files_of(&reference) });
     }
+    components.extend(inventory.images.iter().map(|image| Component { fields: of_image(image), components: &[] }));
     let project = json!({
         "type": "application",
         "bom-ref": format!("{image}#project"),
@@ -129,6 +131,23 @@ fn debian(package: &Package, detail: Detail) -> Value {
     value
 }
 
+/// One image may have several names.
+fn image_reference(image: &StoredImage) -> String {
+    format!("{}#{}", oci::purl(image), image.name)
+}
+
+fn of_image(image: &StoredImage) -> Value {
+    let purl = oci::purl(image);
+    json!({
+        "type": "container",
+        "bom-ref": image_reference(image),
+        "name": image.name,
+        "version": format!("sha256:{}", image.manifest),
+        "purl": purl,
+        "hashes": [{"alg": "SHA-256", "content": image.manifest}],
+    })
+}
+
 fn of_crate(found: &Crate) -> Value {
     let purl = purl::cargo(found.name, found.version);
     let is_program = found.programs.contains(found.name);
@@ -219,6 +238,7 @@ fn dependencies(inventory: &Inventory, image: &str) -> Vec<Value> {
             .or_default()
             .extend(found.needs.iter().map(|(name, version)| purl::cargo(name, version)));
     }
+    direct.extend(inventory.images.iter().map(image_reference));
     let by_path: BTreeMap<&str, &FileEntry> = inventory.root.iter().map(|file| (file.path.as_str(), file)).collect();
     for file in &inventory.root {
         let Some(user) = file.wanted_by.as_deref().and_then(|path| by_path.get(path)) else { continue };

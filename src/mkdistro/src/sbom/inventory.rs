@@ -17,6 +17,7 @@ use crate::config::Checked;
 use crate::deb;
 use crate::fetch::{Fetched, hex};
 use crate::lock::{Lock, LockedPackage};
+use crate::oci::StoredImage;
 use crate::root::{Packages, Reason, RootTree};
 
 /// What an image is made of.
@@ -29,6 +30,8 @@ pub struct Inventory {
     pub created: u32,
     /// The Debian packages with a file in the image, by name.
     pub packages: Vec<Package>,
+    /// The container images, by name; what is in them is not looked at.
+    pub images: Vec<StoredImage>,
     /// The crates of the guest's programs and of the builder.
     pub crates: &'static [Crate],
     /// The regular files of the root, by path.
@@ -138,6 +141,7 @@ impl Inventory {
             version: identity.version.clone(),
             created,
             packages,
+            images: root.images.list.clone(),
             crates: crates::all(),
             root: root_files,
             medium: medium_files,

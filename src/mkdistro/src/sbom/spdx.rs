@@ -14,6 +14,7 @@ use sha1::{Digest, Sha1};
 use super::inventory::{FileEntry, Inventory, Origin, Package, Source};
 use super::{crates, license, purl, text, unique};
 use crate::archive::date;
+use crate::oci;
 
 const NONE: &str = "NOASSERTION";
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
@@ -28,6 +29,7 @@ pub(super) fn write(inventory: &Inventory, excluded: &[&str]) -> String {
     document.relate(DOCUMENT, "DESCRIBES", IMAGE);
     document.containers(excluded);
     document.debian();
+    document.images();
     document.crates();
     document.files_of(ROOT, &inventory.root);
     document.files_of(MEDIUM, &inventory.medium);
@@ -150,6 +152,23 @@ impl Document<'_> {
             }
             complete(&mut value, &purl::deb(&source.name, &source.version, "source", suite));
             self.packages.push(value);
+        }
+    }
+
+    fn images(&mut self) {
+        for image in &self.inventory.images {
+            let plain: String = image.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            let id = format!("SPDXRef-oci-{plain}-{}", image.manifest.get(..12).unwrap_or_default());
+            let mut value = json!({
+                "SPDXID": id,
+                "name": image.name,
+                "versionInfo": format!("sha256:{}", image.manifest),
+                "checksums": [{"algorithm": "SHA256", "checksumValue": image.manifest}],
+                "primaryPackagePurpose": "CONTAINER",
+            });
+            complete(&mut value, &oci::purl(image));
+            self.packages.push(value);
+            self.relate(IMAGE, "CONTAINS", &id);
         }
     }
 

@@ -45,7 +45,14 @@ fn run(dir: &Path, files: &Files, version: &str) -> anyhow::Result<Vec<Located>>
     write_files(&dir.join("mirror"), files);
     let fetcher = fetcher(&dir.join("cache"), mirrors(&[&format!("file://{}", dir.join("mirror").display())]));
     let suites = vec![LockedSuite { name: "trixie".into(), date: date::format_rfc3339(MADE) }];
-    let lock = Lock { schema: 1, request: String::new(), kernel: String::new(), suites, packages: Vec::new() };
+    let lock = Lock {
+        schema: 1,
+        request: String::new(),
+        kernel: String::new(),
+        suites,
+        packages: Vec::new(),
+        images: Vec::new(),
+    };
     let locked = Locked { checked, lock };
     let wanted = Source { name: "libpod".into(), version: version.into() };
     let located = locate(&locked, &BTreeSet::from([&wanted]), &fetcher, NOW, &Silent)?;

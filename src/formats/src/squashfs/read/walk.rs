@@ -120,8 +120,8 @@ impl Image {
                 EntryKind::Socket => bail!("{} is a socket", show(&path)),
             };
             let xattrs = BTreeMap::clone(&xattrs);
-            tree.insert(&path, Node { kind, mode, uid, gid, xattrs, origin: Arc::clone(origin) })
-                .map_err(anyhow::Error::msg)?;
+            let node = Node { uid, gid, xattrs, ..Node::new(kind, mode, origin) };
+            tree.insert(&path, node).map_err(anyhow::Error::msg)?;
         }
         Ok(tree)
     }

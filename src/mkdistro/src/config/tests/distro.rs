@@ -375,3 +375,48 @@ fn lint_and_what_it_allows() {
     let problems = parse_distro(&bad).unwrap_err();
     assert!(problems.0[0].to_string().contains("lint.max-file-mib: bad value, expected an integer from 1 to 4096"));
 }
+
+#[test]
+fn container_images_and_registries() {
+    let images = |text: &str| format!("{text}\n[data]");
+    for (text, expected) in [
+        (
+            "[[images]]\nreference = \"nginx\"\n[[images]]\nname = \"x\"\npath = \"a.tar\"\nwhere = \"disk\"",
+            &[
+                "distro.toml:33: images.reference: bad value, expected an image in a registry: HOST/REPOSITORY, with :TAG, \
+                 @sha256:DIGEST or both, found \"nginx\"\n  hint: did you mean \"docker.io/library/nginx\"?",
+                "distro.toml:35: images.name: bad value, expected an image's name: HOST/REPOSITORY:TAG, found \"x\"\n  \
+                 hint: did you mean \"localhost/x\"?",
+                "distro.toml:37: images.where: bad value, expected \"root\" or \"medium\", found \"disk\"",
+                "distro.toml:37: unknown variant `disk`, expected `root` or `medium`",
+            ][..],
+        ),
+        (
+            "[[images]]\n[[images]]\nreference = \"a.test/b\"\npath = \"a.tar\"",
+            &[
+                "distro.toml:32: images: no source, expected reference = \"…\" or path = \"…\"",
+                "distro.toml:35: images.path: a second source, expected reference or path\n  hint: remove one",
+            ],
+        ),
+        (
+            "[[images]]\nreference = \"a.test/b:latest\"\n[[images]]\npath = \"x\"\nname = \"a.test/b\"",
+            &["distro.toml:36: images.name: \"a.test/b:latest\" is given twice\n  hint: remove one"],
+        ),
+        (
+            "[[registries]]\nhost = \"a.test/x\"\nmirrors = [\"b.test\", \"https://me:pw@b.test\", \"http://b.test:5/x\"]",
+            &[
+                "distro.toml:33: registries.host: bad value, expected a registry's host: NAME or NAME:PORT, found \"a.test/x\"",
+                "distro.toml:34: registries.mirrors: bad value, expected a URL: https://HOST[:PORT][/PATH], or http://, found \
+                 \"b.test\"",
+                "distro.toml:34: registries.mirrors: bad value, expected a URL: https://HOST[:PORT][/PATH], or http://, found \
+                 \"https://me:pw@b.test\"",
+            ],
+        ),
+        (
+            "[[registries]]\nhost = \"a.test\"\n[[registries]]\nhost = \"a.test\"",
+            &["distro.toml:35: registries.host: \"a.test\" is given twice\n  hint: remove one"],
+        ),
+    ] {
+        run(&[("distro.toml", "[data]", &images(text), expected)]);
+    }
+}

@@ -312,6 +312,8 @@ fn schema_and_types_have_the_same_keys() {
     let mut distro = parse_distro(DISTRO).unwrap();
     distro.user.authorized_keys.clear();
     distro.boot.signing = Some(Signing { key: "db.key".into(), certificate: "db.crt".into() });
+    distro.images.push(ContainerImage::default());
+    distro.registries.push(Registry::default());
     distro.lint.allow.push(Allow { check: "name".into(), path: "/a".into(), reason: "a".into() });
     let text = "schema = 1\nsummary = \"s\"\napplets = { program = \"/a\", folder = \"/b\" }\npackages = [\"aa\"]\n\
                 files = [\"/a\"]\n[[directory]]\npath = \"/c\"\n[[write]]\npath = \"/d\"\ncontent = \"\"\n[[service]]\n\
