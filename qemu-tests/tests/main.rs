@@ -16,6 +16,7 @@ mod matrix;
 mod network;
 mod output;
 mod provisioning;
+mod quadlet;
 mod rebuild;
 mod robust;
 mod sbom;

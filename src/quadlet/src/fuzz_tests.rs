@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use fuzz::Fuzz;
 
-use crate::{Host, Manager, Source, World, load, words};
+use crate::{Calendar, Host, Manager, Source, World, load, words};
 
 const CONTAINER: &str = "[Unit]\nAfter=db.service\nRequires=db.service\n[Container]\nImage=x.image\nExec=sh -c \"a \\\n b\"\n\
     Network=n.network:ip=10.0.0.2\nVolume=v.volume:/v:Z\nVolume=./x:/x\nPod=p.pod\nMount=type=bind,source=/a,dst=/b\n\
@@ -60,5 +60,24 @@ fn fuzz_quadlet() {
             }
         }
         black_box(crate::plans(&loaded, &Host::default(), &[]));
+    });
+}
+
+#[test]
+fn fuzz_calendar() {
+    let tokens = ["Mon", "..", ",", "/", "~", "*", "-", ":", " UTC", "daily", "2026", "31"];
+    let fuzz =
+        Fuzz::new("fuzz_calendar").seed("Mon..Fri *-*-* 10:00").seed("2026-*~1/7 */2:0..30/5:01 UTC").seed("5min 20s");
+    fuzz.tokens(&tokens).iterations(5000).run(|bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        black_box(crate::time_span::milliseconds(&text).ok());
+        if let Ok(calendar) = Calendar::parse(&text) {
+            let mut at = 1_795_000_000;
+            for _ in 0..3 {
+                let Some(next) = calendar.next(at, &|at| if at % 2 == 0 { 3600 } else { -7200 }) else { break };
+                assert!(next > at, "{text}: {next} after {at}");
+                at = next;
+            }
+        }
     });
 }

@@ -5,6 +5,7 @@
 //! itself would make of the same files is compared by `examples/fixtures.rs`.
 
 mod argv;
+mod calendar;
 mod convert;
 mod keys;
 mod names;
@@ -14,9 +15,11 @@ mod relations;
 mod set;
 mod specifier;
 pub mod time_span;
+pub mod timer;
 mod unit_file;
 pub mod words;
 
+pub use calendar::{Calendar, Civil, days_in_month};
 pub use convert::{Command, Manager, Step, Unit, World};
 pub use names::Kind;
 pub use plan::{Main, Plan, Plans, RUNNER, plans};
