@@ -52,9 +52,9 @@ fn quadlet_files_are_services() -> Result<()> {
     let output = guest.ssh("sudo distroctl service reload")?;
     assert_eq!(output.status, 1, "{output:?}");
     for said in [
-        &format!("{FOLDER}/web.container:8: warning: unsupported key Frobnicate in section [Container]"),
+        &format!("{FOLDER}/web.container:9: warning: unsupported key Frobnicate in section [Container]"),
         &format!("no service: {FOLDER}/broken.container: error: no Image or Rootfs key specified"),
-        "8 services of Quadlet files",
+        "7 services of Quadlet files",
     ] {
         assert!(output.stderr.contains(said), "{said}: {output:?}");
     }
@@ -67,7 +67,7 @@ fn quadlet_files_are_services() -> Result<()> {
     guest.reboot()?;
     up(&guest)?;
     let log = guest.ok("distroctl logs quadlet")?;
-    assert!(log.contains("web.container:8: warning: unsupported key Frobnicate"), "{log}");
+    assert!(log.contains("web.container:9: warning: unsupported key Frobnicate"), "{log}");
     assert_eq!(guest.ok("sudo podman exec systemd-db sh -c 'wc -l < /data/starts'")?, "4");
 
     // Files that go: so do their services.

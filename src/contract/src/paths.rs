@@ -28,6 +28,10 @@ pub const SERVICE_STATE_DIR: &str = "/run/distro/services";
 pub const ADDED_SERVICES: &str = "/run/distro/added-services";
 /// One file per service of [`ADDED_SERVICES`] that `distroctl quadlet run` runs.
 pub const QUADLET_DIR: &str = "/run/distro/quadlet";
+/// The timers that `distroctl timers run` runs.
+pub const TIMERS: &str = "/run/distro/timers";
+/// When they ran last, on the data disk.
+pub const TIMER_STAMPS: &str = "/var/lib/boot2podman/timers";
 /// Folders of Quadlet files (podman-systemd.unit(5)); of two files with the same name the first one counts. The second is on
 /// the data disk.
 pub const QUADLET_SOURCES: [&str; 4] = [

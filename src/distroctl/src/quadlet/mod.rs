@@ -15,8 +15,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use contract::control::{OK, Request, Verb};
-use contract::paths::{ADDED_SERVICES, QUADLET_DIR, QUADLET_SOURCES, SERVICES};
+use contract::paths::{ADDED_SERVICES, QUADLET_DIR, QUADLET_SOURCES, SERVICES, TIMERS};
 use contract::service;
+use quadlet::timer::{self, Timer};
 use quadlet::{Host, Manager, Plan, Plans, Severity, World, load, plans, words};
 
 pub(crate) use run::run;
@@ -25,9 +26,12 @@ pub(crate) use stop::stop;
 use crate::guest::Guest;
 use crate::{console, file};
 
+/// PID 1's service that runs timers, if there are any.
+const TIMERS_SERVICE: &str = "timers";
+
 /// Reads the files, makes the services known and asks PID 1 to take them over. Files that are wrong do not keep the others.
 pub(crate) fn generate() -> Result<ExitCode> {
-    let made = read();
+    let (made, timers) = read();
     let guest = Guest::load_quietly();
     for problem in &made.problems {
         match problem.severity {
@@ -35,7 +39,7 @@ pub(crate) fn generate() -> Result<ExitCode> {
             Severity::Warning => console::log(&problem.to_string()),
         }
     }
-    publish(&made).context("making services of Quadlet files")?;
+    publish(&made.plans, &timers).context("making services of Quadlet files")?;
     let answer = crate::service::request(&Request { verb: Verb::Reload, service: "" })
         .with_context(|| format!("asking PID 1 at {} to reload", contract::paths::CONTROL))?;
     if answer != OK {
@@ -48,14 +52,15 @@ pub(crate) fn generate() -> Result<ExitCode> {
 
 /// Prints what would be run.
 pub(crate) fn dry_run() -> Result<ExitCode> {
-    let made = read();
+    let (made, timers) = read();
     made.problems.iter().for_each(|problem| console::log(&problem.to_string()));
     console::print(&describe(&made.plans))?;
+    console::print(&timer::encode(&timers))?;
     let failed = made.problems.iter().any(|problem| problem.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read() -> Plans {
+fn read() -> (Plans, Vec<Timer>) {
     let folders: Vec<PathBuf> = QUADLET_SOURCES.iter().map(PathBuf::from).collect();
     let (sources, mut problems) = find::all(&folders);
     let world = World { manager: Manager::Init, exists: &|path| Path::new(path).exists() };
@@ -70,7 +75,11 @@ fn read() -> Plans {
     };
     let mut made = plans(&loaded, &host, &known);
     problems.append(&mut made.problems);
-    Plans { problems, ..made }
+    let is_service =
+        |name: &str| made.plans.iter().any(|plan| plan.service.name == name) || known.iter().any(|known| known == name);
+    let (timers, more) = timer::timers(&loaded, &host, &is_service);
+    problems.extend(more);
+    (Plans { problems, ..made }, timers)
 }
 
 fn describe(plans: &[Plan]) -> String {
@@ -94,16 +103,21 @@ fn describe(plans: &[Plan]) -> String {
 
 /// The plans come first: PID 1 may start a service as soon as it knows it. What is gone leaves its plan behind, by which it
 /// is stopped.
-fn publish(made: &Plans) -> Result<()> {
+fn publish(plans: &[Plan], timers: &[Timer]) -> Result<()> {
     let folder = Path::new(QUADLET_DIR);
     let make = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
     make.with_context(|| format!("making {QUADLET_DIR}"))?;
-    for plan in &made.plans {
+    for plan in plans {
         // Not everybody's: environments may hold passwords.
         file::replace(&folder.join(&plan.service.name), plan.encode().as_bytes(), 0o600, None)?;
     }
-    relations::publish(&made.plans)?;
-    let services: Vec<service::Service> = made.plans.iter().map(|plan| plan.service.clone()).collect();
+    relations::publish(plans)?;
+    file::replace(Path::new(TIMERS), timer::encode(timers).as_bytes(), 0o644, None)?;
+    let mut services: Vec<service::Service> = plans.iter().map(|plan| plan.service.clone()).collect();
+    if !timers.is_empty() && services.iter().all(|service| service.name != TIMERS_SERVICE) {
+        let command = [quadlet::RUNNER, "timers", "run"].map(str::to_owned).into();
+        services.push(service::Service::new(TIMERS_SERVICE, command));
+    }
     file::replace(Path::new(ADDED_SERVICES), service::encode(&services).as_bytes(), 0o644, None)
 }
 
