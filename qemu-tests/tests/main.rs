@@ -21,6 +21,7 @@ mod network;
 mod output;
 mod power_cut;
 mod provisioning;
+mod quadlet;
 mod rebuild;
 mod robust;
 mod sbom;

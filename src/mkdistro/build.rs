@@ -15,7 +15,7 @@ fn main() {
     let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let workspace = manifest_dir.join("../..").canonicalize().expect("the workspace's folder exists");
     println!("cargo::rerun-if-changed={}", workspace.join("Cargo.lock").display());
-    for package in ["mkdistro", "contract", "distroctl", "document", "formats", "guest", "init", "vm"] {
+    for package in ["mkdistro", "contract", "distroctl", "document", "formats", "guest", "init", "quadlet", "vm"] {
         println!("cargo::rerun-if-changed=../{package}/Cargo.toml");
     }
     for source in ["build.rs", "build_crates.rs"] {

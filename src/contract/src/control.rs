@@ -1,6 +1,7 @@
 //! Requests to PID 1: one packet to the `SOCK_SEQPACKET` socket at [`crate::paths::CONTROL`], one packet back.
 //!
-//! A request is `VERB NAME`: `start`, `stop` or `restart` and a service's name, at most [`REQUEST_MAX`] bytes of ASCII. The
+//! A request is `VERB NAME`: `start`, `stop` or `restart` and a service's name, at most [`REQUEST_MAX`] bytes of ASCII; or
+//! `reload` alone: the services of [`crate::paths::ADDED_SERVICES`] are those that there are besides the image's. The
 //! answer is `ok`, or `error` and a sentence. It comes when PID 1 has taken the request, not when it is done: what becomes of
 //! the service stands in its file of [`crate::paths::SERVICE_STATE_DIR`].
 //!
@@ -8,6 +9,8 @@
 
 /// A longer packet is no request.
 pub const REQUEST_MAX: usize = 80;
+/// No service has a longer name.
+pub const SERVICE_NAME_MAX: usize = 64;
 /// No answer is longer.
 pub const ANSWER_MAX: usize = 160;
 /// The answer to a request that was taken.
@@ -22,6 +25,8 @@ pub enum Verb {
     Stop,
     /// Stop it and start it again.
     Restart,
+    /// Read the added services again. New ones start, those that are gone are stopped, changes count from the next start.
+    Reload,
 }
 
 impl Verb {
@@ -31,10 +36,11 @@ impl Verb {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
+            Self::Reload => "reload",
         }
     }
 
-    /// The verb of a word.
+    /// The verb of a word that wants a service's name.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Start, Self::Stop, Self::Restart].into_iter().find(|verb| verb.as_str() == word)
     }
@@ -45,14 +51,14 @@ impl Verb {
 pub struct Request<'a> {
     /// What is to be done.
     pub verb: Verb,
-    /// With this service.
+    /// With this service; empty for [`Verb::Reload`].
     pub service: &'a str,
 }
 
 impl<'a> Request<'a> {
     /// The packet.
     pub fn encode(&self) -> String {
-        format!("{} {}", self.verb.as_str(), self.service)
+        format!("{} {}", self.verb.as_str(), self.service).trim_end().into()
     }
 
     /// Reads a packet; `None` if it is no request. Whether there is such a service is another question.
@@ -60,11 +66,18 @@ impl<'a> Request<'a> {
         if packet.len() > REQUEST_MAX {
             return None;
         }
+        if packet == Verb::Reload.as_str().as_bytes() {
+            return Some(Self { verb: Verb::Reload, service: "" });
+        }
         let (verb, service) = std::str::from_utf8(packet).ok()?.split_once(' ')?;
-        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let is_name = !service.is_empty() && service.bytes().all(in_name) && !service.starts_with('.');
-        is_name.then_some(Self { verb: Verb::from_word(verb)?, service })
+        is_service_name(service).then_some(Self { verb: Verb::from_word(verb)?, service })
     }
+}
+
+/// Whether a service can have this name: it is a file's name, too.
+pub fn is_service_name(name: &str) -> bool {
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    (1..=SERVICE_NAME_MAX).contains(&name.len()) && name.bytes().all(in_name) && !name.starts_with('.')
 }
 
 #[cfg(test)]
@@ -77,8 +90,12 @@ mod tests {
             let request = Request { verb, service: "console-ttyS0" };
             assert_eq!(Request::decode(request.encode().as_bytes()), Some(request));
         }
+        let reload = Request { verb: Verb::Reload, service: "" };
+        assert_eq!((reload.encode().as_str(), Request::decode(b"reload")), ("reload", Some(reload)));
         for wrong in [
             &b""[..],
+            b"reload ",
+            b"reload a",
             b"start",
             b"start ",
             b" start a",

@@ -31,6 +31,22 @@ pub const RUN_DIR: &str = "/run/distro";
 pub const READY: &str = "/run/distro/ready";
 /// One file per service, its content is a [`crate::service::Status`].
 pub const SERVICE_STATE_DIR: &str = "/run/distro/services";
+/// Services besides those of the image, in the same format: PID 1 takes them over at [`crate::control::Verb::Reload`].
+pub const ADDED_SERVICES: &str = "/run/distro/added-services";
+/// One file per service of [`ADDED_SERVICES`] that `distroctl quadlet run` runs.
+pub const QUADLET_DIR: &str = "/run/distro/quadlet";
+/// The timers that `distroctl timers run` runs.
+pub const TIMERS: &str = "/run/distro/timers";
+/// When they ran last, on the data disk.
+pub const TIMER_STAMPS: &str = "/var/lib/boot2podman/timers";
+/// Folders of Quadlet files (podman-systemd.unit(5)); of two files with the same name the first one counts. The second is on
+/// the data disk.
+pub const QUADLET_SOURCES: [&str; 4] = [
+    "/run/containers/systemd",
+    "/var/lib/boot2podman/etc/containers/systemd",
+    "/etc/containers/systemd",
+    "/usr/share/containers/systemd",
+];
 /// Where PID 1 takes requests, see [`crate::control`].
 pub const CONTROL: &str = "/run/distro/control";
 /// One socket for each service that says itself when it is ready.

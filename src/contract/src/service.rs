@@ -109,6 +109,10 @@ pub struct Service {
     pub listen: Option<Listen>,
     /// What happens when its process ends.
     pub restart: Restart,
+    /// At least so long passes between its end and the next start.
+    pub restart_delay_ms: u64,
+    /// It starts only when it is asked to.
+    pub manual: bool,
     /// What it may take.
     pub limits: Limits,
     /// Terminal (without `/dev/`) it owns as controlling terminal; skipped if the machine has none such.
@@ -137,6 +141,8 @@ impl Service {
             ready: Readiness::default(),
             listen: None,
             restart: Restart::default(),
+            restart_delay_ms: 0,
+            manual: false,
             limits: Limits::default(),
             tty: None,
             stop_command: Vec::new(),
@@ -179,6 +185,12 @@ pub fn encode(services: &[Service]) -> String {
             push(&mut out, "listen", format_args!("{mode:04o} {gid} {path}"));
         }
         push(&mut out, "restart", service.restart.as_str());
+        if service.restart_delay_ms != 0 {
+            push(&mut out, "restart-delay-ms", service.restart_delay_ms);
+        }
+        if service.manual {
+            push(&mut out, "manual", "");
+        }
         let Limits { nofile, memory_mib, pids } = service.limits;
         for (key, limit) in [("limit-nofile", nofile), ("limit-memory-mib", memory_mib), ("limit-pids", pids)] {
             limit.into_iter().for_each(|limit| push(&mut out, key, limit));
@@ -247,6 +259,8 @@ fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(),
             service.restart =
                 Restart::from_word(value).ok_or_else(|| malformed(format!("unknown restart policy {value:?}")))?;
         }
+        "restart-delay-ms" => service.restart_delay_ms = number(line, key, value)?,
+        "manual" => service.manual = true,
         "limit-nofile" => service.limits.nofile = Some(number(line, key, value)?),
         "limit-memory-mib" => service.limits.memory_mib = Some(number(line, key, value)?),
         "limit-pids" => service.limits.pids = Some(number(line, key, value)?),
@@ -289,6 +303,8 @@ mod tests {
         shell.ready = Readiness::Exit;
         let mut limited = Service::new("limited", vec!["/bin/x".into()]);
         limited.ready = Readiness::Notify;
+        limited.restart_delay_ms = 1500;
+        limited.manual = true;
         limited.limits = Limits { nofile: Some(64), memory_mib: None, pids: Some(5) };
         let services = vec![podman, shell, limited];
         let text = encode(&services);

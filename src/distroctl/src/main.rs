@@ -19,11 +19,13 @@ mod network;
 mod ntp;
 mod overlay;
 mod provision;
+mod quadlet;
 mod ready;
 mod screen;
 mod service;
 mod signals;
 mod status;
+mod timers;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,7 +36,10 @@ distroctl: the programs of this distribution
 Usage: distroctl COMMAND
 
   status [--json]    what runs, addresses, memory, data disk, problems
-  service            list; or status, start, stop, restart, logs and a NAME
+  service            list; or status, start, stop, restart, logs and a NAME;
+                     or reload: reads Quadlet files again
+  quadlet --dry-run  what Quadlet files are run as, and what is wrong with them
+  timers             when .timer files start what
   logs [SERVICE]     what kernel, init and services have said (-f goes on,
                      -n N the last N, --since 10m or 2026-11-22T10:26,
                      --kept what is on the data disk)
@@ -65,6 +70,8 @@ Run as services by PID 1:
   disk mount         finds, checks and mounts the data disk
   images             mounts the container images of the boot medium
   provision          applies the configuration from all its sources
+  quadlet            makes services of Quadlet files; run NAME, stop NAME
+  timers run         starts what timers say
   provision run      runs the commands that wait for the engine
   hostname [NAME]    sets the host name, or NAME
   keys               SSH host key and authorized_keys
@@ -110,6 +117,12 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["apply", "--dry-run"] => provision::apply(true),
         ["validate", file] => provision::validate(file),
         ["schema"] => provision::schema(),
+        ["quadlet"] => quadlet::generate(),
+        ["quadlet", "--dry-run"] => quadlet::dry_run(),
+        ["quadlet", "run", name] => quadlet::run(name),
+        ["quadlet", "stop", name] => quadlet::stop(name),
+        ["timers"] => timers::list(),
+        ["timers", "run"] => timers::run(),
         ["keys"] => keys::run(),
         ["network"] => network::run(),
         ["network", "status"] => network::status(),

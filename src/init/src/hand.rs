@@ -27,7 +27,8 @@ pub(crate) struct Hand {
 impl Hand {
     /// Does what a request asks for, or begins to.
     pub(crate) fn request(&mut self, table: &mut Table, request: Request<'_>, now_ms: u64) -> Result<(), String> {
-        let found = (0..).zip(table.units()).find(|(_, unit)| unit.service.name == request.service);
+        let is_it = |index: usize, name: &str| name == request.service && !table.is_leaving(index);
+        let found = (0..).zip(table.units()).find(|(index, unit)| is_it(*index, &unit.service.name));
         let Some((index, unit)) = found else { return Err(format!("no such service: {}", request.service)) };
         console::step(format_args!("{} {} by hand", request.verb.as_str(), request.service));
         let is_running = unit.pid.is_some();
@@ -36,6 +37,7 @@ impl Hand {
             return Ok(());
         }
         match request.verb {
+            Verb::Reload => return Err("reload is for all services".into()),
             Verb::Start if is_running => {}
             Verb::Start => table.release(index),
             Verb::Stop if unit.state == State::Stopped => table.hold_stopped(index),
@@ -46,6 +48,21 @@ impl Hand {
             }
         }
         Ok(())
+    }
+
+    /// Stops those that are no longer wanted.
+    pub(crate) fn stop_leaving(&mut self, table: &mut Table, leaving: &[usize], now_ms: u64) {
+        for &index in leaving {
+            let Some(unit) = table.unit(index) else { continue };
+            console::step(format_args!("{} is no longer wanted", unit.service.name));
+            if let Some(stopping) = self.stopping.iter_mut().find(|stopping| stopping.index == index) {
+                stopping.again = false;
+                continue;
+            }
+            let stop = Stop::one(unit, now_ms);
+            table.hold(index);
+            self.stopping.push(Stopping { index, stop, command: None, again: false });
+        }
     }
 
     /// Goes on with what is due; gives those that have changed, with whether they start again.

@@ -15,6 +15,7 @@ mod initramfs;
 mod modules;
 mod power;
 mod reap;
+mod reload;
 mod rescue;
 mod retained;
 mod root;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use contract::control::Verb;
 use contract::paths::{INIT, MODULES_LOADED, MODULES_SERVICE, SERVICES};
 use contract::service::{Exit, Listen, Readiness, Service, State};
 use rustix::event::{PollFd, PollFlags};
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 use crate::hand::Hand;
 use crate::power::Buttons;
 use crate::reap::{self, Reaped};
+use crate::reload;
 use crate::rescue;
 use crate::service::backoff::MANY_FAILURES;
 use crate::service::process::{self, NotStarted};
@@ -125,6 +127,9 @@ impl<'a> Supervisor<'a> {
         let mut asked = Vec::new();
         control.take(now, |request| {
             asked.push(request.service.to_owned());
+            if request.verb == Verb::Reload {
+                return reload::run(table, hand, now);
+            }
             hand.request(table, request, now)
         });
         let done = hand.tend(table, now);
@@ -132,12 +137,24 @@ impl<'a> Supervisor<'a> {
             if !again {
                 self.close_socket(index);
             }
-            self.record(index);
+            match self.table.remove(index) {
+                Some(name) => self.forget(index, &name),
+                None => self.record(index),
+            }
         }
         for name in asked {
-            let index = self.table.units().iter().position(|unit| unit.service.name == name);
+            let index = self.table.units().iter().position(|unit| !name.is_empty() && unit.service.name == name);
             index.into_iter().for_each(|index| self.record(index));
         }
+    }
+
+    /// Nothing is left of a service whose place is free now.
+    fn forget(&mut self, index: usize, name: &str) {
+        console::step(format_args!("{name} is removed"));
+        if self.notify.remove(&index).is_some() {
+            let _ = std::fs::remove_file(notify::path(name));
+        }
+        state::remove(name);
     }
 
     /// Services that say that they are ready.

@@ -12,7 +12,8 @@ use contract::paths;
 use contract::service::{self, Service, State, Status};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::{console, file, logs};
+use crate::quadlet::relations::Relations;
+use crate::{console, file, logs, quadlet};
 
 /// PID 1 answers at once.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -58,12 +59,11 @@ impl Known {
 
 /// The services in the order of their table, then those that only have a state.
 pub(crate) fn all() -> Vec<Known> {
-    let table = std::fs::read_to_string(paths::SERVICES).unwrap_or_default();
-    let services = service::decode(&table).0;
+    let table = |path: &str| service::decode(&std::fs::read_to_string(path).unwrap_or_default()).0;
+    let services = table(paths::SERVICES).into_iter().chain(table(paths::ADDED_SERVICES));
     let folder = Path::new(paths::SERVICE_STATE_DIR);
     let status = |name: &str| Status::decode(&std::fs::read_to_string(folder.join(name)).unwrap_or_default());
     let mut known: Vec<Known> = services
-        .into_iter()
         .map(|service| Known { name: service.name.clone(), status: status(&service.name), service: Some(service) })
         .collect();
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -74,7 +74,8 @@ pub(crate) fn all() -> Vec<Known> {
     known
 }
 
-fn find(name: &str) -> Result<Known> {
+/// One of them.
+pub(crate) fn find(name: &str) -> Result<Known> {
     let mut known = all();
     match known.iter().position(|known| known.name == name) {
         Some(at) => Ok(known.swap_remove(at)),
@@ -94,7 +95,8 @@ pub(crate) fn run(words: &[&str]) -> Option<Result<ExitCode>> {
             let words: Vec<&str> = options.iter().chain([name]).copied().collect();
             Some(logs::run(&logs::Wanted::of(&words)?))
         }
-        [verb, name] => Verb::from_word(verb).map(|verb| ask(verb, name)),
+        ["reload"] => Some(quadlet::generate()),
+        [verb, name] => Verb::from_word(verb).map(|verb| ask_all(verb, name)),
         _ => None,
     }
 }
@@ -138,6 +140,35 @@ fn status(name: &str) -> Result<ExitCode> {
     Ok(if is_running { ExitCode::SUCCESS } else { ExitCode::from(NOT_RUNNING) })
 }
 
+/// With all that starts or stops with it.
+pub(crate) fn ask_all(verb: Verb, name: &str) -> Result<ExitCode> {
+    let relations = Relations::load();
+    let is_down = |name: &String| {
+        let state = find(name).ok().and_then(|known| known.status).map(|status| status.state);
+        matches!(state, Some(State::Stopped | State::Failed))
+    };
+    let start = |names: &[String]| -> Result<()> {
+        for name in names.iter().filter(|name| is_down(name)) {
+            request(&Request { verb: Verb::Start, service: name }).with_context(|| format!("starting {name}"))?;
+        }
+        Ok(())
+    };
+    let mut stopped = relations.stopped_with(name);
+    stopped.retain(|name| verb != Verb::Start && !is_down(name));
+    for name in &stopped {
+        ask(Verb::Stop, name)?;
+    }
+    if verb != Verb::Stop {
+        start(&relations.started_with(name))?;
+    }
+    let result = ask(verb, name)?;
+    if verb == Verb::Restart {
+        stopped.reverse();
+        start(&stopped)?;
+    }
+    Ok(result)
+}
+
 fn ask(verb: Verb, name: &str) -> Result<ExitCode> {
     let before = find(name)?;
     let answer = request(&Request { verb, service: name }).with_context(|| {
@@ -149,7 +180,8 @@ fn ask(verb: Verb, name: &str) -> Result<ExitCode> {
     wait(verb, &before)
 }
 
-fn request(request: &Request<'_>) -> Result<String> {
+/// Asks PID 1; its answer.
+pub(crate) fn request(request: &Request<'_>) -> Result<String> {
     let address = SocketAddrUnix::new(std::ffi::OsStr::new(paths::CONTROL).as_bytes())?;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(ANSWER_LIMIT))?;

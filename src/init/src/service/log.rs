@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use contract::paths::SERVICE_LOG_DIR;
 use rustix::fs::FallocateFlags;
@@ -53,17 +53,17 @@ impl Room {
     }
 }
 
-static LIMIT_BYTES: OnceLock<u64> = OnceLock::new();
+static LIMIT_BYTES: AtomicU64 = AtomicU64::new(LONGEST_BYTES);
 
-/// Sets the limit of each file for this many services. Only the first call counts.
+/// Sets the limit of each file for this many services.
 pub(crate) fn set_up(count: usize) {
     if let Some(room) = Room::now() {
-        let _ = LIMIT_BYTES.set(room.share_bytes(count));
+        LIMIT_BYTES.store(room.share_bytes(count), Ordering::Relaxed);
     }
 }
 
 fn limit_bytes() -> u64 {
-    LIMIT_BYTES.get().copied().unwrap_or(LONGEST_BYTES)
+    LIMIT_BYTES.load(Ordering::Relaxed)
 }
 
 /// The service's log, to append to.

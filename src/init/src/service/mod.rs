@@ -1,5 +1,6 @@
 //! Services: their life as a state machine without system calls ([`table`], [`stop`]), and the calls that make it so.
 
+pub(crate) mod added;
 pub(crate) mod backoff;
 pub(crate) mod ending;
 mod environment;

@@ -8,6 +8,8 @@ use contract::service::{Exit, Readiness, Restart, Service, State, Status};
 use super::backoff::{Backoff, MANY_FAILURES};
 use super::graph::{Edges, resolve};
 
+mod added;
+
 /// After this long without readiness a service is reported.
 const SLOW_MS: u64 = 60_000;
 
@@ -33,6 +35,20 @@ pub(crate) struct Unit {
     reported_slow: bool,
     /// Failed only because one that it needs has.
     blocked: bool,
+    origin: Origin,
+}
+
+/// Where a service comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The image; it stays.
+    Image,
+    /// Added while PID 1 runs.
+    Added,
+    /// No longer wanted; nothing may be left of it before its place is free.
+    Leaving,
+    /// A free place.
+    Nobody,
 }
 
 impl Unit {
@@ -43,20 +59,23 @@ impl Unit {
         {
             service.ready = Readiness::Started;
         }
-        let backoff = if service.tty.is_some() { Backoff::terminal() } else { Backoff::service() };
+        let backoff =
+            if service.tty.is_some() { Backoff::terminal() } else { Backoff::service(service.restart_delay_ms) };
+        let manual = service.manual;
         Self {
             service,
-            state: State::Waiting,
+            state: if manual { State::Stopped } else { State::Waiting },
             pid: None,
             restarts: 0,
             exit: None,
-            held: false,
+            held: manual,
             edges,
             backoff,
             started_ms: 0,
             retry_ms: 0,
             reported_slow: false,
             blocked: false,
+            origin: Origin::Image,
         }
     }
 
@@ -108,6 +127,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Table {
     units: Vec<Unit>,
+    /// What has been said of them already.
+    problems: Vec<String>,
 }
 
 impl Table {
@@ -127,7 +148,7 @@ impl Table {
         let (graph, more) = resolve(&unique);
         problems.extend(more);
         let units = unique.into_iter().zip(graph).map(|(service, edges)| Unit::new(service, edges)).collect();
-        (Self { units }, problems)
+        (Self { units, problems: problems.clone() }, problems)
     }
 
     /// All services, in the table's order.
