@@ -13,7 +13,9 @@ fn main() {
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let workspace = manifest_dir.join("../..").canonicalize().expect("the workspace's folder exists");
-    for source in ["src/init", "src/distroctl", "src/contract", "src/document", "src/quadlet", "Cargo.lock", "Cargo.toml"] {
+    for source in
+        ["src/init", "src/distroctl", "src/contract", "src/document", "src/quadlet", "Cargo.lock", "Cargo.toml"]
+    {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     println!("cargo::rerun-if-changed=build.rs");

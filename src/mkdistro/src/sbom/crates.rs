@@ -106,7 +106,8 @@ mod tests {
         for found in all() {
             assert!(!found.license.is_empty(), "{} {} names no licence", found.name, found.version);
             let local = found.programs.iter().any(|program| *program == found.name);
-            let of_workspace = local || ["contract", "document", "formats", "guest", "quadlet", "vm"].contains(&found.name);
+            let of_workspace =
+                local || ["contract", "document", "formats", "guest", "quadlet", "vm"].contains(&found.name);
             assert_eq!(found.sha256.len(), if of_workspace { 0 } else { 64 }, "{}", found.name);
         }
     }
