@@ -119,12 +119,12 @@ fn start_others(plan: &Plan) {
     }
 }
 
-/// Waits for the process in a file.
+/// Waits for the process in a file. Not by waitpid(2) of the group: the monitor has a session of its own.
 fn wait_for(path: &str) -> Result<ExitStatus> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     let pid = text.trim().parse().ok().and_then(Pid::from_raw).with_context(|| format!("{path}: no process id"))?;
     loop {
-        match rustix::process::waitpid(None, WaitOptions::empty()) {
+        match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((ended, status))) if ended == pid => return Ok(ExitStatus::from_raw(status.as_raw())),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             // It belongs to somebody else: how it ends cannot be known.
@@ -142,7 +142,7 @@ fn wait_for(path: &str) -> Result<ExitStatus> {
 fn wait_for_children() -> Option<ExitStatus> {
     let mut last = None;
     loop {
-        match rustix::process::waitpid(None, WaitOptions::empty()) {
+        match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((_, status))) => last = Some(ExitStatus::from_raw(status.as_raw())),
             Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return last,
