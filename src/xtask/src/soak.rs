@@ -25,10 +25,16 @@ const CAMPAIGNS: [(&str, &str); 5] = [
 ];
 
 /// Readers that are fuzzed: tests whose name begins with `fuzz_`, in these packages, and whether that is a library.
-const FUZZED: [(&str, &str); 4] =
-    [("distroctl", "--bins"), ("document", "--lib"), ("formats", "--lib"), ("mkdistro", "--lib")];
+const FUZZED: [(&str, &str); 6] = [
+    ("distroctl", "--bins"),
+    ("document", "--lib"),
+    ("formats", "--lib"),
+    ("init", "--bins"),
+    ("mkdistro", "--lib"),
+    ("quadlet", "--lib"),
+];
 /// About how many there are; they share the time.
-const READERS: u64 = 35;
+const READERS: u64 = 43;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
