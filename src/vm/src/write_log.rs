@@ -214,7 +214,7 @@ mod tests {
     fn broken_records() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        for (at, byte, message) in [(0, 0, "magic"), (8, 2, "version"), (25, 8, "4096"), (512 + 12, 1, "sectors")] {
+        for (at, byte, message) in [(0, 0, "magic"), (8, 2, "version"), (25, 8, "2048"), (512 + 12, 1, "sectors")] {
             record(&path);
             let mut bytes = std::fs::read(&path).unwrap();
             bytes[at] = byte;
