@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use contract::ready::Ready;
@@ -40,9 +41,11 @@ fn the_uncompressed_kernel_starts_by_pvh_and_on_a_microvm() -> Result<()> {
         cmdline.push_str(" distro.data=format-blank distro.rescue");
     }
     let guest = Guest::boot_with("direct_pvh", machine, |vm| {
-        let follows = |line: &str| line.contains("a rescue shell follows").then_some(());
-        vm.wait_for_line("the rescue shell", BOOT_LIMIT * 4, follows)?;
-        vm.send_serial("echo $((6 * 7)) > /run/rescued; exit\n")
+        let greets = |line: &str| line.contains("Enter 'help'").then_some(());
+        vm.wait_for_line("the rescue shell", BOOT_LIMIT * 4, greets)?;
+        // It sets up its terminal before it prompts.
+        std::thread::sleep(Duration::from_secs(2));
+        vm.send_serial("echo $((6 * 7)) > /run/rescued; exit\r")
     })?;
     assert_eq!(guest.ok("cat /run/rescued")?, "42");
     assert_eq!(guest.ok(&format!("cat {}", contract::paths::DATA_STATE))?, "device /dev/vda1");
