@@ -3,6 +3,6 @@
 //! A crate of its own: it needs nothing, so cargo can build them beside the builder's dependencies and not after them.
 
 /// PID 1, statically linked.
-pub const INIT: &[u8] = include_bytes!(env!("GUEST_INIT"));
+pub static INIT: &[u8] = include_bytes!(env!("GUEST_INIT"));
 /// The other guest programs, statically linked.
-pub const DISTROCTL: &[u8] = include_bytes!(env!("GUEST_DISTROCTL"));
+pub static DISTROCTL: &[u8] = include_bytes!(env!("GUEST_DISTROCTL"));
