@@ -1,5 +1,5 @@
 //! Base64 of RFC 4648 section 4 and 5 (both alphabets), as foreign documents carry it: white space is passed over, padding
-//! may be missing.
+//! may be missing. [`decode_strict`] is for text that other programs will read, too.
 
 /// The bytes; `None` if it is not base64.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
@@ -38,6 +38,12 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The bytes of text that is base64 in the one way that every reader takes: the alphabet of section 4, padded, no white space,
+/// no bits to spare, not empty.
+pub fn decode_strict(text: &str) -> Option<Vec<u8>> {
+    decode(text).filter(|bytes| !bytes.is_empty() && encode(bytes) == text)
+}
+
 /// The text, padded.
 pub fn encode(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -56,7 +62,7 @@ pub fn encode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use super::{decode, decode_strict, encode};
 
     #[test]
     fn rfc_4648_section_10() {
@@ -71,11 +77,15 @@ mod tests {
         ] {
             assert_eq!(encode(plain.as_bytes()), text);
             assert_eq!(decode(text).as_deref(), Some(plain.as_bytes()));
+            assert_eq!(decode_strict(text).as_deref(), Some(plain.as_bytes()).filter(|bytes| !bytes.is_empty()));
             assert_eq!(decode(text.trim_end_matches('=')).as_deref(), Some(plain.as_bytes()));
         }
         assert_eq!(decode("-_\n+/"), Some(vec![0xfb, 0xff, 0xbf]));
         for bad in ["A", "Zg==Zg==", "a!bc", "é"] {
             assert_eq!(decode(bad), None, "{bad}");
+        }
+        for bad in ["Zg", "Zg=", "Z===", "====", "Zh==", "Zm9 ", "Zm\n9", "Z=9v", "Zä==", "-_-_"] {
+            assert_eq!(decode_strict(bad), None, "{bad}");
         }
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(decode(&encode(&all)), Some(all));

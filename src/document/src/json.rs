@@ -1,5 +1,7 @@
 //! JSON (RFC 8259) as values: what the engine's API and its log of events say. Read as the part of YAML that it is, with the
-//! limits of [`crate::yaml`], so that no second reader of outside bytes is in the guest.
+//! limits of [`crate::yaml`], so that no second reader of outside bytes is in the guest. Written only a string at a time.
+
+use std::fmt::Write;
 
 use crate::Problem;
 use crate::node::{Node, Table, Value};
@@ -14,6 +16,24 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
             Err(problem)
         }
     }
+}
+
+/// A string with its quotes (section 7).
+pub fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn node(yaml: &Yaml) -> Node {
@@ -36,7 +56,7 @@ fn node(yaml: &Yaml) -> Node {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, quote};
     use crate::node::Value;
 
     #[test]
@@ -67,6 +87,14 @@ mod tests {
         assert_eq!(list[1].text(), Some(long.as_str()));
         let escapes = parse(r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#).unwrap();
         assert_eq!(escapes.text(), Some("\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}"));
+    }
+
+    #[test]
+    fn quotes_what_it_reads_again() {
+        assert_eq!(quote("a\"\\\n\u{1b}ä"), "\"a\\\"\\\\\\n\\u001bä\"");
+        for text in ["", "\t\r\0\u{7f}\u{85}", "\u{1f600}"] {
+            assert_eq!(parse(&quote(text)).unwrap().text(), Some(text));
+        }
     }
 
     #[test]

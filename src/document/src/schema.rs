@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::json::quote;
 use crate::key::{Key, Kind};
 
 /// The schema as JSON text.
@@ -18,14 +19,14 @@ pub fn schema() -> String {
 fn object(out: &mut String, keys: &[Key], depth: usize) {
     let pad = "  ".repeat(depth);
     let _ = write!(out, "{pad}\"type\": \"object\",\n{pad}\"additionalProperties\": false,\n");
-    let required: Vec<String> = keys.iter().filter(|key| key.required).map(|key| json(key.name)).collect();
+    let required: Vec<String> = keys.iter().filter(|key| key.required).map(|key| quote(key.name)).collect();
     if !required.is_empty() {
         let _ = writeln!(out, "{pad}\"required\": [{}],", required.join(", "));
     }
     let _ = writeln!(out, "{pad}\"properties\": {{");
     for (index, key) in keys.iter().enumerate() {
-        let _ = writeln!(out, "{pad}  {}: {{", json(key.name));
-        let _ = writeln!(out, "{pad}    \"description\": {},", json(key.meaning));
+        let _ = writeln!(out, "{pad}  {}: {{", quote(key.name));
+        let _ = writeln!(out, "{pad}    \"description\": {},", quote(key.meaning));
         kind(out, &key.kind, depth + 2);
         let _ = writeln!(out, "\n{pad}  }}{}", if index + 1 < keys.len() { "," } else { "" });
     }
@@ -34,9 +35,9 @@ fn object(out: &mut String, keys: &[Key], depth: usize) {
 
 fn kind(out: &mut String, kind: &Kind, depth: usize) {
     let pad = "  ".repeat(depth);
-    let text = |expected: &str| format!("{{ \"type\": \"string\", \"description\": {} }}", json(expected));
+    let text = |expected: &str| format!("{{ \"type\": \"string\", \"description\": {} }}", quote(expected));
     let _ = match kind {
-        Kind::Text(rule) => write!(out, "{pad}\"type\": \"string\",\n{pad}\"$comment\": {}", json(rule.expected)),
+        Kind::Text(rule) => write!(out, "{pad}\"type\": \"string\",\n{pad}\"$comment\": {}", quote(rule.expected)),
         Kind::Integer(from, to) => {
             write!(out, "{pad}\"type\": \"integer\",\n{pad}\"minimum\": {from},\n{pad}\"maximum\": {to}")
         }
@@ -69,21 +70,5 @@ pub fn reference() -> Vec<(String, &'static str, bool)> {
     }
     let mut out = Vec::new();
     walk(crate::DOCUMENT, "", &mut out);
-    out
-}
-
-fn json(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
     out
 }

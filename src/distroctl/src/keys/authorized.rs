@@ -2,8 +2,7 @@
 //! the key's blob of RFC 4253 section 6.6, which begins with the type once more as a string.
 
 use contract::SSH_KEY_TYPES;
-
-use super::base64;
+use document::base64;
 
 /// Longer lines are passed over in silence by dropbear (`MAX_AUTHKEYS_LINE`).
 const LINE_LIMIT_BYTES: usize = 4200;
@@ -61,7 +60,7 @@ fn blob(line: &str) -> Result<&str, String> {
         return Err(format!("{first:?} is no key type (such as ssh-ed25519) and no option before one"));
     }
     let (text, _comment) = split_word(rest);
-    let key = base64::decode(text).ok_or_else(|| format!("{kind}: the key is not base64, or cut off"))?;
+    let key = base64::decode_strict(text).ok_or_else(|| format!("{kind}: the key is not base64, or cut off"))?;
     let length = key.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize);
     let inner = length.and_then(|length| key.get(4..length.checked_add(4)?));
     match inner {

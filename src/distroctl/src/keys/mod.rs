@@ -1,7 +1,6 @@
 //! `distroctl keys`, before sshd starts: the SSH host key, and the user's authorized keys from all their sources.
 
 mod authorized;
-mod base64;
 mod fingerprint;
 mod host;
 

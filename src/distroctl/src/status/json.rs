@@ -1,30 +1,12 @@
 //! JSON as text (RFC 8259): what `status --json` needs and no more.
 
-use std::fmt::Write;
+use document::json::quote;
 
 use super::report::{DataDisk, Report};
 
-/// A string with its quotes.
-fn string(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 /// Members that are written as they are.
 fn object(members: &[(&str, String)]) -> String {
-    let members: Vec<String> = members.iter().map(|(name, value)| format!("{}:{value}", string(name))).collect();
+    let members: Vec<String> = members.iter().map(|(name, value)| format!("{}:{value}", quote(name))).collect();
     format!("{{{}}}", members.join(","))
 }
 
@@ -33,13 +15,13 @@ fn array(items: impl Iterator<Item = String>) -> String {
 }
 
 fn or_null(text: &str) -> String {
-    if text.is_empty() { "null".into() } else { string(text) }
+    if text.is_empty() { "null".into() } else { quote(text) }
 }
 
 /// The report as one line.
 pub(super) fn of(report: &Report) -> String {
     let pairs = |list: &[(String, String)], first: &str, second: &str| {
-        array(list.iter().map(|(a, b)| object(&[(first, string(a)), (second, string(b))])))
+        array(list.iter().map(|(a, b)| object(&[(first, quote(a)), (second, quote(b))])))
     };
     let memory = object(&[
         ("total-kib", report.memory.total.to_string()),
@@ -48,9 +30,9 @@ pub(super) fn of(report: &Report) -> String {
         ("swap-free-kib", report.memory.swap_free.to_string()),
     ]);
     let data = match &report.data {
-        DataDisk::None(reason) => object(&[("device", "null".into()), ("reason", string(reason))]),
+        DataDisk::None(reason) => object(&[("device", "null".into()), ("reason", quote(reason))]),
         DataDisk::Mounted { device, is_read_only, size, free } => object(&[
-            ("device", string(device)),
+            ("device", quote(device)),
             ("read-only", is_read_only.to_string()),
             ("size-bytes", size.to_string()),
             ("free-bytes", free.to_string()),
@@ -59,29 +41,29 @@ pub(super) fn of(report: &Report) -> String {
     let services = array(report.services.iter().map(|known| {
         let status = known.status.as_ref();
         object(&[
-            ("name", string(&known.name)),
-            ("state", status.map_or("null".into(), |status| string(status.state.as_str()))),
+            ("name", quote(&known.name)),
+            ("state", status.map_or("null".into(), |status| quote(status.state.as_str()))),
             ("pid", status.and_then(|status| status.pid).map_or("null".into(), |pid| pid.to_string())),
             ("restarts", status.map_or(0, |status| status.restarts).to_string()),
-            ("exit", status.and_then(|status| status.exit).map_or("null".into(), |exit| string(&exit.to_string()))),
+            ("exit", status.and_then(|status| status.exit).map_or("null".into(), |exit| quote(&exit.to_string()))),
         ])
     }));
     let links = array(report.links.iter().map(|link| {
         object(&[
-            ("interface", string(&link.name)),
-            ("link", string(&link.link)),
-            ("dns", array(link.dns.iter().map(|server| string(server)))),
+            ("interface", quote(&link.name)),
+            ("link", quote(&link.link)),
+            ("dns", array(link.dns.iter().map(|server| quote(server)))),
         ])
     }));
     let engine = match &report.engine {
-        Some((name, state)) => object(&[("service", string(name)), ("state", string(state))]),
+        Some((name, state)) => object(&[("service", quote(name)), ("state", quote(state))]),
         None => "null".into(),
     };
     object(&[
-        ("name", string(&report.name)),
-        ("version", string(&report.version)),
-        ("kernel", string(&report.kernel)),
-        ("host", string(&report.host)),
+        ("name", quote(&report.name)),
+        ("version", quote(&report.version)),
+        ("kernel", quote(&report.kernel)),
+        ("host", quote(&report.host)),
         ("up-seconds", report.up_seconds.to_string()),
         ("ready", or_null(&report.ready)),
         ("addresses", pairs(&report.addresses, "interface", "address")),
@@ -92,17 +74,16 @@ pub(super) fn of(report: &Report) -> String {
         ("data-disk", data),
         ("engine", engine),
         ("services", services),
-        ("problems", array(report.problems.iter().map(|problem| string(problem)))),
+        ("problems", array(report.problems.iter().map(|problem| quote(problem)))),
     ]) + "\n"
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{object, or_null, string};
+    use super::{object, or_null};
 
     #[test]
-    fn escapes() {
-        assert_eq!(string("a\"\\\n\u{1b}ä"), "\"a\\\"\\\\\\n\\u001bä\"");
+    fn nothing_is_null() {
         assert_eq!(object(&[("a", "1".into()), ("b", or_null(""))]), "{\"a\":1,\"b\":null}");
     }
 }
