@@ -5,6 +5,7 @@ pub mod cmdline;
 pub mod control;
 pub mod data_partition;
 pub mod fields;
+pub mod loop_device;
 pub mod paths;
 pub mod ready;
 pub mod service;

@@ -10,6 +10,7 @@ mod guest;
 mod host;
 mod hostname;
 mod http;
+mod iso9660;
 mod keys;
 mod logs;
 mod medium;

@@ -5,34 +5,28 @@
 //! behind a loop device where it lies, so that its disk stays free for a data partition.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use contract::loop_device::{LOOP_CONFIGURE, LOOP_CTL_GET_FREE, LoopConfig};
 use contract::paths;
 use rustix::mount::MountFlags;
 
 use crate::guest::Guest;
+use crate::iso9660::{Descriptor, Extent, SECTOR, extent, read_at};
 use crate::{console, disk};
 
 const CLASS_BLOCK: &str = "/sys/class/block";
 /// Hardware that is still looked for after this long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
-const SECTOR: u64 = 2048;
 /// First bytes of a SquashFS (Linux `squashfs_fs.h`).
 const MAGIC: &[u8] = b"hsqs";
 /// No root folder of ours is larger.
 const MAX_FOLDER_BYTES: u64 = 1 << 20;
-
-/// A part of a device, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Extent {
-    offset: u64,
-    size: u64,
-}
 
 /// Mounts them, if the image has such.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -72,17 +66,14 @@ fn look(build_id: &str) -> Option<(String, Extent)> {
     })
 }
 
-/// Looks for the SquashFS in the root folder of an ISO 9660 volume of this volume set. ECMA-119: 8.4, the primary volume
-/// descriptor in sector 16: type 1, "CD001", at 156 the root folder's record, at 190 the volume set identifier, 128 bytes;
-/// 9.1, records: length at 0, extent at 2 and size at 10 (both little endian first), flags at 25, bit 1: a folder.
+/// Looks for the SquashFS in the root folder of an ISO 9660 volume of this volume set. A folder's records (ECMA-119 9.1) do not
+/// cross sectors: length at 0, 0 ends the sector's; flags at 25, bit 1: a folder.
 fn find(device: &mut (impl Read + Seek), build_id: &str) -> io::Result<Option<Extent>> {
-    let descriptor = read_at(device, 16 * SECTOR, SECTOR)?;
-    let set = descriptor.get(190..318).map(String::from_utf8_lossy).unwrap_or_default();
-    let is_ours = descriptor.starts_with(b"\x01CD001") && !build_id.is_empty();
-    if !is_ours || !set.trim_end_matches([' ', '\0']).eq_ignore_ascii_case(build_id) {
+    let Some(descriptor) = Descriptor::read(device)? else { return Ok(None) };
+    if build_id.is_empty() || !descriptor.volume_set().eq_ignore_ascii_case(build_id) {
         return Ok(None);
     }
-    let Some(root) = descriptor.get(156..190).and_then(extent) else { return Ok(None) };
+    let Some(root) = descriptor.root() else { return Ok(None) };
     let folder = read_at(device, root.offset, root.size.min(MAX_FOLDER_BYTES))?;
     for sector in folder.chunks(SECTOR as usize) {
         let mut rest = sector;
@@ -99,18 +90,6 @@ fn find(device: &mut (impl Read + Seek), build_id: &str) -> io::Result<Option<Ex
     Ok(None)
 }
 
-fn extent(record: &[u8]) -> Option<Extent> {
-    let number = |at: usize| record.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes).map(u64::from);
-    Some(Extent { offset: number(2)? * SECTOR, size: number(10)? })
-}
-
-fn read_at(device: &mut (impl Read + Seek), at: u64, count: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    device.seek(SeekFrom::Start(at))?;
-    device.take(count).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn mount(node: &str, part: Extent) -> Result<()> {
     let device = File::open(node).with_context(|| format!("opening {node}"))?;
     let (path, _open) = attach(&device, part)?;
@@ -118,29 +97,6 @@ fn mount(node: &str, part: Extent) -> Result<()> {
     rustix::mount::mount(&path, paths::MEDIUM_STORE, "squashfs", flags, None)
         .with_context(|| format!("mounting {path} at {}", paths::MEDIUM_STORE))
 }
-
-/// `struct loop_config` of `linux/loop.h`: 304 bytes; of the information in it only the start is used.
-#[repr(C)]
-struct LoopConfig {
-    fd: u32,
-    block_size: u32,
-    device: u64,
-    inode: u64,
-    rdevice: u64,
-    offset: u64,
-    size_limit: u64,
-    number: u32,
-    encrypt_type: u32,
-    encrypt_key_size: u32,
-    flags: u32,
-    names_key_and_init: [u8; 176],
-    reserved: [u64; 8],
-}
-
-const LOOP_CONFIGURE: libc::c_ulong = 0x4c0a;
-const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4c82;
-const LO_FLAGS_READ_ONLY: u32 = 1;
-const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
 /// A loop device over a part of the device, with a descriptor: it goes away when nobody uses it.
 fn attach(device: &File, part: Extent) -> Result<(String, File)> {
@@ -150,12 +106,7 @@ fn attach(device: &File, part: Extent) -> Result<(String, File)> {
     let number = check(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) });
     let path = format!("/dev/loop{}", number.context("finding a free loop device")?);
     let node = File::open(&path).with_context(|| format!("opening {path}"))?;
-    // SAFETY: LoopConfig is plain data for which zero is valid.
-    let mut config = unsafe { std::mem::zeroed::<LoopConfig>() };
-    config.fd = device.as_raw_fd().cast_unsigned();
-    config.offset = part.offset;
-    config.size_limit = part.size;
-    config.flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
+    let config = LoopConfig::read_only_part(device.as_raw_fd().cast_unsigned(), part.offset, part.size, 0);
     // SAFETY: LOOP_CONFIGURE reads one struct loop_config, whose layout `config` has.
     let done = check(unsafe { libc::ioctl(node.as_raw_fd(), LOOP_CONFIGURE as _, &raw const config) });
     done.with_context(|| format!("attaching {path}"))?;
@@ -170,7 +121,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 mod tests {
     use std::io::Cursor;
 
-    use super::{Extent, LoopConfig, find};
+    use super::{Extent, find};
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -205,7 +156,6 @@ mod tests {
         assert_eq!(found(&bytes, ""), None);
         assert_eq!(found(&bytes[..20 * 2048], ID), None);
         assert_eq!(found(&[], ID), None);
-        assert_eq!(std::mem::size_of::<LoopConfig>(), 304);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The system calls that rustix does not wrap, each a small safe function. Every `unsafe` of PID 1 is here, but for the
 //! child's half of `fork` in [`crate::service::process`].
 //!
-//! Numbers and layouts: `linux/loop.h`, `linux/input.h`, `linux/if.h`, `linux/netlink.h`, `asm-generic/ioctls.h`
+//! Numbers and layouts: `linux/input.h`, `linux/if.h`, `linux/netlink.h`, `asm-generic/ioctls.h`
 //! (Linux 6.12). Byte order is the machine's own.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use contract::loop_device::{LOOP_CONFIGURE, LOOP_CTL_GET_FREE, LoopConfig};
 
 use crate::retained::Extent;
 
@@ -101,38 +103,6 @@ pub(crate) fn become_user(uid: u32) -> io::Result<()> {
     }
 }
 
-/// `struct loop_info64` of `linux/loop.h`: 232 bytes.
-#[repr(C)]
-struct LoopInfo64 {
-    device: u64,
-    inode: u64,
-    rdevice: u64,
-    offset: u64,
-    size_limit: u64,
-    number: u32,
-    encrypt_type: u32,
-    encrypt_key_size: u32,
-    flags: u32,
-    file_name: [u8; 64],
-    crypt_name: [u8; 64],
-    encrypt_key: [u8; 32],
-    init: [u64; 2],
-}
-
-/// `struct loop_config` of `linux/loop.h`: 304 bytes.
-#[repr(C)]
-struct LoopConfig {
-    fd: u32,
-    block_size: u32,
-    info: LoopInfo64,
-    reserved: [u64; 8],
-}
-
-const LOOP_CONFIGURE: libc::c_ulong = 0x4c0a;
-const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4c82;
-const LO_FLAGS_READ_ONLY: u32 = 1;
-const LO_FLAGS_AUTOCLEAR: u32 = 4;
-
 /// The number of a loop device that is free.
 pub(crate) fn free_loop_device(control: BorrowedFd<'_>) -> io::Result<i32> {
     // SAFETY: LOOP_CTL_GET_FREE takes no argument.
@@ -146,13 +116,7 @@ pub(crate) fn attach_loop(
     part: Extent,
     block_size: u32,
 ) -> io::Result<()> {
-    // SAFETY: LoopConfig is plain data for which zero is valid.
-    let mut config = unsafe { std::mem::zeroed::<LoopConfig>() };
-    config.fd = file.as_raw_fd().cast_unsigned();
-    config.block_size = block_size;
-    config.info.offset = part.offset;
-    config.info.size_limit = part.size;
-    config.info.flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
+    let config = LoopConfig::read_only_part(file.as_raw_fd().cast_unsigned(), part.offset, part.size, block_size);
     // SAFETY: LOOP_CONFIGURE reads one struct loop_config, whose layout `config` has.
     check(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE as _, &raw const config) }).map(|_| ())
 }
@@ -303,12 +267,10 @@ pub(crate) fn key_pressed(device: BorrowedFd<'_>, key: u16) -> io::Result<Option
 
 #[cfg(test)]
 mod tests {
-    use super::{InputMask, LoopConfig, LoopInfo64};
+    use super::InputMask;
 
     #[test]
     fn structures_have_the_kernels_sizes() {
-        assert_eq!(size_of::<LoopInfo64>(), 232);
-        assert_eq!(size_of::<LoopConfig>(), 304);
         assert_eq!(size_of::<InputMask>(), 16);
     }
 }

@@ -1,6 +1,8 @@
 //! Labels of volumes that may hold a document: ISO 9660 and FAT.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
+
+use crate::iso9660::{Descriptor, read_at};
 
 /// A file system and its label, upper case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,20 +14,11 @@ pub(crate) struct Volume {
 
 /// What volume this is; `None` if it is none of these, or without a label.
 pub(crate) fn recognize(device: &mut (impl Read + Seek)) -> std::io::Result<Option<Volume>> {
-    Ok(match iso9660(device)? {
+    let iso = Descriptor::read(device)?.and_then(|descriptor| label(descriptor.volume()));
+    Ok(match iso {
         Some(label) => Some(Volume { driver: "iso9660", label }),
         None => fat(device)?.map(|label| Volume { driver: "vfat", label }),
     })
-}
-
-/// ECMA-119 8.4: the primary volume descriptor, in sector 16 of 2048 bytes: type 1, "CD001", at 40 the volume identifier, 32
-/// bytes.
-fn iso9660(device: &mut (impl Read + Seek)) -> std::io::Result<Option<String>> {
-    let Some(descriptor) = read_at(device, 16 * 2048, 72)? else { return Ok(None) };
-    if descriptor.get(..6) != Some(b"\x01CD001") {
-        return Ok(None);
-    }
-    Ok(label(descriptor.get(40..72).unwrap_or_default()))
 }
 
 /// Microsoft's "FAT File System Specification", section 3.1 to 3.3, little endian: bytes per sector at 11 (2), sectors per
@@ -33,7 +26,7 @@ fn iso9660(device: &mut (impl Read + Seek)) -> std::io::Result<Option<String>> {
 /// or, of FAT32, at 36 (4), root cluster at 44 (4); 0x55 0xaa at 510. The label is the root folder's entry with attribute 8
 /// (section 7.3), else what the boot sector has at 43 or, of FAT32, at 71.
 fn fat(device: &mut (impl Read + Seek)) -> std::io::Result<Option<String>> {
-    let Some(sector) = read_at(device, 0, 512)? else { return Ok(None) };
+    let sector = read_at(device, 0, 512)?;
     let u16_at = |at: usize| sector.get(at..at + 2).map_or(0, |b| u64::from(b[0]) | u64::from(b[1]) << 8);
     let u32_at = |at: usize| u16_at(at) | u16_at(at + 2) << 16;
     let byte = |at: usize| sector.get(at).map_or(0, |byte| u64::from(*byte));
@@ -48,7 +41,7 @@ fn fat(device: &mut (impl Read + Seek)) -> std::io::Result<Option<String>> {
     let fat_sectors = if wide { u32_at(36) } else { u16_at(22) };
     let after_fats = u16_at(14) + fats * fat_sectors;
     let root = if wide { after_fats + u32_at(44).saturating_sub(2) * byte(13) } else { after_fats };
-    let entries = read_at(device, root.saturating_mul(sector_bytes), 4096)?.unwrap_or_default();
+    let entries = read_at(device, root.saturating_mul(sector_bytes), 4096)?;
     // Attribute 8 alone: 15 is a piece of a long name.
     let entry = entries
         .chunks_exact(32)
@@ -59,14 +52,6 @@ fn fat(device: &mut (impl Read + Seek)) -> std::io::Result<Option<String>> {
     }
     let at = if wide { 71 } else { 43 };
     Ok(label(sector.get(at..at + 11).unwrap_or_default()).filter(|label| label != "NO NAME"))
-}
-
-/// Up to so many bytes; `None` if there are none.
-fn read_at(device: &mut (impl Read + Seek), at: u64, count: u64) -> std::io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    device.seek(SeekFrom::Start(at))?;
-    device.take(count).read_to_end(&mut bytes)?;
-    Ok((!bytes.is_empty()).then_some(bytes))
 }
 
 fn label(bytes: &[u8]) -> Option<String> {
