@@ -3,6 +3,10 @@
 use contract::service::Exit;
 use rustix::process::WaitOptions;
 
+/// Children whose end is taken before the rest of the machine is looked after again: orphans may come faster than they are
+/// taken. A second's worth of what one processor makes.
+pub(crate) const AT_A_TIME: usize = 1000;
+
 /// What [`next`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reaped {

@@ -147,6 +147,7 @@ fn stop_services(supervisor: &mut Supervisor<'_>) {
     let ended: Vec<usize> =
         (0..).zip(supervisor.table.units()).filter(|(_, unit)| unit.pid.is_none()).map(|(index, _)| index).collect();
     ended.into_iter().for_each(|index| supervisor.close_socket(index));
+    let mut has_more_ended = false;
     loop {
         loop {
             let actions = stop.due(console::now_ms());
@@ -163,8 +164,15 @@ fn stop_services(supervisor: &mut Supervisor<'_>) {
         let now = console::now_ms();
         supervisor.watchdog.tend(now);
         let next = stop.next_ms().unwrap_or(u64::MAX).min(supervisor.watchdog.next_ms());
-        supervisor.signals.wait(Some(next.saturating_sub(now)));
-        while let Reaped::Ended(pid, exit) = reap::next() {
+        supervisor.signals.wait(Some(if has_more_ended { 0 } else { next.saturating_sub(now) }));
+        // Before the look at children, as the supervisor does it.
+        let is_asked_again = supervisor.signals.take().is_some();
+        has_more_ended = true;
+        for _ in 0..reap::AT_A_TIME {
+            let Reaped::Ended(pid, exit) = reap::next() else {
+                has_more_ended = false;
+                break;
+            };
             if let Some(at) = commands.iter().position(|(command, _)| *command == pid) {
                 let (_, index) = commands.swap_remove(at);
                 stop.command_ended(index);
@@ -174,7 +182,7 @@ fn stop_services(supervisor: &mut Supervisor<'_>) {
                 supervisor.table.unit(index).into_iter().for_each(state::write);
             }
         }
-        if supervisor.signals.take().is_some() {
+        if is_asked_again {
             console::say("asked again: killing what still runs");
             stop.hurry(console::now_ms());
         }
@@ -201,15 +209,16 @@ fn end_others(supervisor: &mut Supervisor<'_>) {
         let _ = sys::kill(-1, libc::SIGCONT);
         let until = console::now_ms().saturating_add(OTHERS_MS);
         loop {
-            supervisor.watchdog.tend(console::now_ms());
+            let now = console::now_ms();
+            supervisor.watchdog.tend(now);
+            // Even while more and more end.
+            if now >= until {
+                break;
+            }
             match reap::next() {
                 Reaped::NoChildren => return,
                 Reaped::Ended(..) => {}
                 Reaped::None => {
-                    let now = console::now_ms();
-                    if now >= until {
-                        break;
-                    }
                     supervisor.signals.wait(Some((until - now).min(100)));
                     let _ = supervisor.signals.take();
                 }

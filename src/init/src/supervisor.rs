@@ -50,6 +50,8 @@ pub(crate) struct Supervisor<'a> {
     hand: Hand,
     buttons: Buttons,
     rescue_shells: Vec<i32>,
+    /// Children that have ended are left, with nothing to wake for them.
+    has_more_ended: bool,
     next_log_check_ms: u64,
 }
 
@@ -93,6 +95,7 @@ impl<'a> Supervisor<'a> {
             hand: Hand::default(),
             buttons: Buttons::new(),
             rescue_shells: Vec::new(),
+            has_more_ended: false,
             next_log_check_ms: 0,
         }
     }
@@ -107,8 +110,10 @@ impl<'a> Supervisor<'a> {
             self.probe();
             self.start_due();
             self.wait();
+            // Before the look at children: the signal of one that ends behind it is still there to wake the next wait.
+            let wish = self.signals.take();
             self.reap();
-            if let Some(leave) = self.signals.take() {
+            if let Some(leave) = wish {
                 return leave;
             }
             if self.buttons.pressed() {
@@ -210,6 +215,9 @@ impl<'a> Supervisor<'a> {
         if let Some(ran_ms) = self.table.probed(now).map(|(_, _, ran_ms)| ran_ms).min() {
             next = next.min(now + if ran_ms < LATER_MS { PROBE_MS } else { PROBE_LATER_MS });
         }
+        if self.has_more_ended {
+            next = now;
+        }
         let sockets = self.control.fds(now).chain(self.notify.values().map(AsFd::as_fd));
         let fds = [self.signals.as_fd()].into_iter().chain(self.buttons.fds()).chain(sockets);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
@@ -309,9 +317,13 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Takes the status of every child that has ended.
+    /// Takes the status of children that have ended.
     fn reap(&mut self) {
-        while let Reaped::Ended(pid, exit) = reap::next() {
+        for _ in 0..reap::AT_A_TIME {
+            let Reaped::Ended(pid, exit) = reap::next() else {
+                self.has_more_ended = false;
+                return;
+            };
             self.rescue_shells.retain(|&shell| shell != pid);
             if self.hand.command_ended(pid) {
                 continue;
@@ -324,6 +336,7 @@ impl<'a> Supervisor<'a> {
                 }
             }
         }
+        self.has_more_ended = true;
     }
 
     fn service_ended(&mut self, index: usize, exit: Exit, outcome: Outcome) {
