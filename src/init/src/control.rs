@@ -14,10 +14,8 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::service::listen;
 
-/// Open connections; the oldest is closed for one more.
+/// Open connections, and those accepted at a time; the oldest is closed for one more.
 const CLIENTS_MAX: usize = 8;
-/// Connections accepted and requests answered at a time.
-const AT_A_TIME: usize = 16;
 /// A connection without a request is closed after this long.
 const PATIENCE_MS: u64 = 5_000;
 /// After the kernel had no descriptor or memory for a connection.
@@ -69,21 +67,22 @@ impl Control {
 
     /// Takes what has come; `answer` does what a request asks for, or says why not.
     pub(crate) fn take(&mut self, now_ms: u64, mut answer: impl FnMut(Request<'_>) -> Result<(), String>) {
+        // Before others come: nobody who has asked is closed for them.
+        self.answer(now_ms, &mut answer);
         self.accept(now_ms);
-        let mut answered = 0;
+        self.answer(now_ms, &mut answer);
+    }
+
+    fn answer(&mut self, now_ms: u64, answer: &mut impl FnMut(Request<'_>) -> Result<(), String>) {
         self.clients.retain(|client| {
             if now_ms >= client.until_ms {
                 return false;
-            }
-            if answered >= AT_A_TIME {
-                return true;
             }
             // One byte more than a request has, to see that a packet is too long; the kernel drops the rest of it.
             let mut packet = [0u8; REQUEST_MAX + 1];
             match rustix::net::recv(&client.socket, &mut packet, RecvFlags::DONTWAIT) {
                 Ok((0, _)) => false,
                 Ok((count, _)) => {
-                    answered += 1;
                     let text = match Request::decode(packet.get(..count).unwrap_or_default()) {
                         None => "error not a request".into(),
                         Some(request) => match answer(request) {
@@ -101,7 +100,7 @@ impl Control {
 
     fn accept(&mut self, now_ms: u64) {
         let Some(listener) = self.listener.as_ref().filter(|_| now_ms >= self.paused_until_ms) else { return };
-        for _ in 0..AT_A_TIME {
+        for _ in 0..CLIENTS_MAX {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match rustix::net::accept_with(listener, flags) {
                 Ok(socket) if is_allowed(&socket, self.uid) => {
@@ -210,11 +209,24 @@ mod tests {
         let mut scene = Scene::new("silent", rustix::process::getuid().as_raw());
         let clients: Vec<OwnedFd> = (0..CLIENTS_MAX + 3).map(|_| scene.connect()).collect();
         scene.take(0);
+        scene.take(0);
         assert_eq!(scene.control.clients.len(), CLIENTS_MAX);
         assert_eq!(answer(&clients[0]).as_deref(), Ok(""), "closed for a later one");
         assert_eq!(answer(&clients[5]), Err(rustix::io::Errno::AGAIN));
         scene.take(PATIENCE_MS);
         assert_eq!(scene.control.clients.len(), 0);
+    }
+
+    #[test]
+    fn a_crowd_is_answered() {
+        let mut scene = Scene::new("crowd", rustix::process::getuid().as_raw());
+        let silent: Vec<OwnedFd> = (0..CLIENTS_MAX).map(|_| scene.connect()).collect();
+        scene.take(0);
+        let clients: Vec<OwnedFd> = (0..CLIENTS_MAX * 3).map(|_| scene.connect()).collect();
+        clients.iter().for_each(|client| send(client, b"start sshd"));
+        (0..3).for_each(|_| assert_eq!(scene.take(0).len(), CLIENTS_MAX));
+        assert!(clients.iter().all(|client| answer(client).as_deref() == Ok("ok")));
+        assert!(silent.iter().all(|client| answer(client).as_deref() == Ok("")));
     }
 
     #[test]

@@ -180,19 +180,37 @@ fn ask(verb: Verb, name: &str) -> Result<ExitCode> {
     wait(verb, &before)
 }
 
-/// Asks PID 1; its answer.
+/// Asks PID 1; its answer. Of a crowd, PID 1 closes the connections that have not asked yet, and then knows of nothing: who
+/// was closed asks again.
 pub(crate) fn request(request: &Request<'_>) -> Result<String> {
+    let begin = Instant::now();
+    loop {
+        match request_once(request)? {
+            Some(answer) => return Ok(answer),
+            None if begin.elapsed() >= ANSWER_LIMIT => bail!("the connection was closed without an answer"),
+            None => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+/// `None`: the connection was closed.
+fn request_once(request: &Request<'_>) -> Result<Option<String>> {
     let address = SocketAddrUnix::new(std::ffi::OsStr::new(paths::CONTROL).as_bytes())?;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(ANSWER_LIMIT))?;
-    rustix::net::connect(&socket, &address)?;
-    rustix::net::send(&socket, request.encode().as_bytes(), SendFlags::NOSIGNAL)?;
-    let mut answer = [0u8; ANSWER_MAX];
-    let (count, _) = rustix::net::recv(&socket, &mut answer, RecvFlags::empty())?;
-    if count == 0 {
-        bail!("the connection was closed without an answer");
+    for timeout in [rustix::net::sockopt::Timeout::Recv, rustix::net::sockopt::Timeout::Send] {
+        rustix::net::sockopt::set_socket_timeout(&socket, timeout, Some(ANSWER_LIMIT))?;
     }
-    Ok(String::from_utf8_lossy(answer.get(..count).unwrap_or_default()).into_owned())
+    rustix::net::connect(&socket, &address)?;
+    match rustix::net::send(&socket, request.encode().as_bytes(), SendFlags::NOSIGNAL) {
+        Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(None),
+        sent => sent?,
+    };
+    let mut answer = [0u8; ANSWER_MAX];
+    let count = match rustix::net::recv(&socket, &mut answer, RecvFlags::empty()) {
+        Ok((0, _)) | Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+        received => received?.0,
+    };
+    Ok(Some(String::from_utf8_lossy(answer.get(..count).unwrap_or_default()).into_owned()))
 }
 
 /// What the state after a request means.
