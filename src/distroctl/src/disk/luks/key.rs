@@ -9,6 +9,8 @@ use crate::file;
 
 /// Longer ones are not read.
 const MAX_BYTES: usize = 64 << 10;
+/// What to do when the machine is up without it.
+const LATER: &str = "hint: \"sudo distroctl disk unlock\" asks again";
 /// How often consoles ask.
 pub(super) const TRIES: usize = 3;
 
@@ -106,21 +108,21 @@ pub(super) fn unlock(
     }
     for tries_left in (1..=TRIES).rev() {
         let Some(found) = sources.somebody(tries_left)? else {
-            bail!(if seen { "no other key was given" } else { "no key was given" });
+            bail!("{}\n{LATER}", if seen { "no other key was given" } else { "no key was given" });
         };
         seen = true;
         if fits(&found, &mut say)? {
             return Ok(());
         }
     }
-    bail!("none of {TRIES} keys opens it")
+    bail!("none of {TRIES} passphrases opens it\n{LATER}")
 }
 
 #[cfg(test)]
 mod tests {
     use anyhow::{Result, bail};
 
-    use super::{Attempt, Found, Key, MAX_BYTES, Sources, unlock};
+    use super::{Attempt, Found, Key, LATER, MAX_BYTES, Sources, unlock};
 
     fn key(text: &str) -> Key {
         Key::new(text.into()).unwrap().unwrap()
@@ -190,11 +192,11 @@ mod tests {
     fn it_ends() {
         let (tried, _, result) = run(Fake { firmware: None, volume: None, somebody: vec!["1", "2", "3", "good"] });
         assert_eq!(tried, ["1", "2", "3"]);
-        assert_eq!(result.unwrap_err().to_string(), "none of 3 keys opens it");
+        assert_eq!(result.unwrap_err().to_string(), format!("none of 3 passphrases opens it\n{LATER}"));
         let (_, _, result) = run(Fake { firmware: None, volume: None, somebody: vec![] });
-        assert_eq!(result.unwrap_err().to_string(), "no key was given");
+        assert_eq!(result.unwrap_err().to_string(), format!("no key was given\n{LATER}"));
         let (_, _, result) = run(Fake { firmware: Some("1"), volume: None, somebody: vec![] });
-        assert_eq!(result.unwrap_err().to_string(), "no other key was given");
+        assert_eq!(result.unwrap_err().to_string(), format!("no other key was given\n{LATER}"));
         let (tried, _, result) = run(Fake { firmware: Some("bad header"), volume: Some("good"), somebody: vec![] });
         assert_eq!((tried.len(), result.unwrap_err().to_string()), (1, "damaged".into()));
     }
