@@ -1,4 +1,4 @@
-//! The way in: keys open it, nothing else does.
+//! The way in: keys open it, and sitting in front of it; nothing else does.
 
 use anyhow::Result;
 use qemu_tests::{Guest, machine, user};
@@ -19,6 +19,7 @@ fn keys_only() -> Result<()> {
     other_key(&guest)?;
     files(&guest)?;
     engine_socket(&guest)?;
+    keyboard(&guest)?;
 
     // From inside, too, the machine can be switched off.
     guest.soon("poweroff")?;
@@ -112,4 +113,32 @@ fn ping(socket: &std::path::Path) -> Result<String> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Somebody at keyboard and screen: Enter gives a shell, leaving it the machine's state again.
+fn keyboard(guest: &Guest) -> Result<()> {
+    let hint = format!("Press Enter to log in as {}", user());
+    let prompt = format!("{}@{}:~$", user(), guest.ok("hostname")?);
+    wait_for_screen(guest, &hint)?;
+    guest.type_on_keyboard("\n")?;
+    wait_for_screen(guest, &prompt)?;
+    guest.type_on_keyboard("(id -un; tty; sudo -n id -u) > /tmp/typed-$((6*7))\n")?;
+    let typed =
+        guest.ok("for n in $(seq 60); do grep -qs '^0' /tmp/typed-42 && break; sleep 1; done; cat /tmp/typed-42")?;
+    assert_eq!(typed, format!("{}\n/dev/tty1\n0", user()));
+    guest.type_on_keyboard("exit\n")?;
+    wait_for_screen(guest, &hint)
+}
+
+/// What tty1 shows now (vcs(4)).
+fn wait_for_screen(guest: &Guest, text: &str) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(120);
+    loop {
+        let screen = guest.ok("sudo cat /dev/vcs1")?;
+        if screen.contains(text) {
+            return Ok(());
+        }
+        assert!(Instant::now() < end, "not on the screen: {text}\n{screen}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }

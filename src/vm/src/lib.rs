@@ -8,6 +8,7 @@ mod accelerator;
 mod console;
 pub mod disk;
 mod interactive;
+mod keyboard;
 mod machine;
 mod process;
 mod qmp;

@@ -3,6 +3,7 @@
 //! Every failure has the QEMU command ready to paste and the last lines of the console; the log stays.
 
 use crate::console::Console;
+use crate::keyboard::stroke;
 use crate::machine::{FwCfg, Machine, Network, QEMU, Serial};
 use crate::process::{Output, in_words, paste};
 use crate::qmp::Qmp;
@@ -23,6 +24,8 @@ const CONSOLE_TAIL_LINES: usize = 40;
 const POLL: Duration = Duration::from_millis(20);
 /// QEMU itself, before the guest runs.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// A key that is typed.
+const KEY_HELD: Duration = Duration::from_millis(60);
 /// Limits under KVM.
 const CONNECT_LIMIT: Duration = Duration::from_secs(6);
 const COMMAND_LIMIT: Duration = Duration::from_secs(40);
@@ -159,6 +162,19 @@ impl Vm {
     pub fn send_serial(&self, text: &str) -> Result<()> {
         let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
         serial.write_all(text.as_bytes()).map_err(|error| self.failure(format_args!("typing {text:?}: {error}")))
+    }
+
+    /// Types on the keyboard as a person would, a key after the other. US layout.
+    pub fn type_on_keyboard(&self, text: &str) -> Result<()> {
+        for c in text.chars() {
+            let stroke = stroke(c).with_context(|| format!("typing {text:?}: there is no key for {c:?}"))?;
+            let keys = stroke.shift.then_some("shift").into_iter().chain([stroke.key.as_str()]);
+            let keys: Vec<_> = keys.map(|key| serde_json::json!({"type": "qcode", "data": key})).collect();
+            let arguments = serde_json::json!({"keys": keys, "hold-time": KEY_HELD.as_millis() as u64});
+            self.qmp().execute("send-key", &arguments)?;
+            std::thread::sleep(KEY_HELD * 2);
+        }
+        Ok(())
     }
 
     /// The QMP connection.
