@@ -1,9 +1,10 @@
-//! What PID 1 lives through: everything else killed, a fork bomb, no room, orphans by the thousand, a service that dies
-//! whenever it is started. One machine goes through all of it; its memory and its open files are what they were at the end.
+//! What PID 1 lives through: everything else killed, a fork bomb, no room, orphans by the thousand, garbage on its control socket,
+//! services that die whenever they are started. One machine goes through all of it; its memory and its open files are what they
+//! were at the end. `cargo xtask soak survival` takes an hour for it.
 
-use anyhow::{Result, ensure};
-use contract::DEFAULT_DATA_LABEL;
-use qemu_tests::{Guest, machine};
+use anyhow::{Context, Result, ensure};
+use contract::{DEFAULT_DATA_LABEL, paths};
+use qemu_tests::{Guest, host, machine};
 use std::time::{Duration, Instant};
 use vm::disk::create_data_disk;
 use vm::{Bus, Disk, DiskFormat};
@@ -15,21 +16,82 @@ fn pid_1_survives() -> Result<()> {
     create_data_disk(&path, 300 << 20, DEFAULT_DATA_LABEL)?;
     let mut machine = machine()?;
     machine.disks.push(Disk { path, format: DiskFormat::Raw, bus: Bus::Virtio });
+    let lengths = Lengths::asked_for()?;
     let guest = Guest::boot("survival", machine)?;
     let image = guest.make_busybox_image()?;
+    bring_torment(&guest)?;
     let before = Held::by_pid_1(&guest)?;
 
     a_fork_bomb(&guest, image)?;
     no_room(&guest, image)?;
-    orphans(&guest)?;
-    a_dying_service(&guest)?;
+    orphans(&guest, lengths.storm)?;
+    garbage(&guest, lengths.storm)?;
+    dying_services(&guest, lengths.dying)?;
     everything_killed(&guest, image)?;
 
     let after = Held::by_pid_1(&guest)?;
     ensure!(after.files == before.files, "open files of PID 1: {} before, {} after", before.files, after.files);
     ensure!(after.kib < before.kib + 512, "memory of PID 1: {} KiB before, {} after", before.kib, after.kib);
-    assert_eq!(guest.ok("cat /proc/[0-9]*/stat 2> /dev/null | awk '$3 == \"Z\"' | wc -l")?, "0", "zombies");
+    assert_eq!(zombies(&guest)?, "0", "zombies");
     guest.power_off()
+}
+
+/// How long things go on.
+struct Lengths {
+    storm: Duration,
+    dying: Duration,
+}
+
+impl Lengths {
+    /// Short, unless `MKDISTRO_SURVIVAL_MINUTES` says how long a service dies; orphans and garbage come for a tenth of that.
+    fn asked_for() -> Result<Self> {
+        let Ok(minutes) = std::env::var("MKDISTRO_SURVIVAL_MINUTES") else {
+            return Ok(Self { storm: Duration::from_secs(10), dying: Duration::from_secs(40) });
+        };
+        let minutes: u32 = minutes.parse().with_context(|| format!("reading MKDISTRO_SURVIVAL_MINUTES={minutes}"))?;
+        Ok(Self { storm: Duration::from_secs(6) * minutes, dying: Duration::from_secs(60) * minutes })
+    }
+}
+
+/// So many at least; one emulated processor makes more.
+const ORPHANS_A_SECOND: u64 = 1000;
+/// Where the program is in the guest.
+const TORMENT: &str = "/tmp/torment";
+
+/// Makes the program of `src/bin/torment.rs`, static, and takes it into the guest.
+fn bring_torment(guest: &Guest) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("torment");
+    host("rustc", |command| {
+        command.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
+        command.args(["-C", "panic=abort", "-o"]).arg(&program);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/torment.rs"))
+    })?;
+    guest.scp_in(&std::fs::read(&program)?, TORMENT)?;
+    guest.ok(&format!("chmod +x {TORMENT}"))?;
+    Ok(())
+}
+
+/// Runs it for so long, has PID 1 restart a service meanwhile, and gives what it says.
+fn torment(guest: &Guest, what: &str, length: Duration, more: &str) -> Result<String> {
+    let seconds = length.as_secs();
+    guest.ok(&format!(
+        "rm -f /tmp/done; ({TORMENT} {what} {seconds} {more} > /tmp/said; echo $? > /tmp/done) > /dev/null 2>&1 &"
+    ))?;
+    // It keeps what the machine needs of it.
+    guest.ok("sleep 2; distroctl service restart ntp && distroctl service status ntp")?;
+    let end = Instant::now() + length + Duration::from_secs(120);
+    while guest.status("test -e /tmp/done")? != 0 {
+        ensure!(Instant::now() < end, "torment {what} does not end");
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(guest.ok("cat /tmp/done")?, "0");
+    guest.ok("cat /tmp/said")
+}
+
+/// Of `awk`: how many processes wait to be asked how they ended.
+fn zombies(guest: &Guest) -> Result<String> {
+    guest.ok("cat /proc/[0-9]*/stat 2> /dev/null | awk '$3 == \"Z\"' | wc -l")
 }
 
 /// What PID 1 holds.
@@ -69,19 +131,39 @@ fn no_room(guest: &Guest, image: &str) -> Result<()> {
 }
 
 /// Children whose parent has ended before they do: PID 1 gets them all.
-fn orphans(guest: &Guest) -> Result<()> {
-    let made = guest.ok(
-        "n=0; end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do \
-             for i in 1 2 3 4 5 6 7 8 9 10; do (sh -c : & sh -c : & sh -c : & sh -c : & sh -c : &); done; n=$((n + 50)); \
-         done; echo $n",
-    )?;
-    println!("{made} orphans in ten seconds");
+fn orphans(guest: &Guest, length: Duration) -> Result<()> {
+    let made: u64 = torment(guest, "orphans", length, "")?.parse()?;
+    let rate = made / length.as_secs();
+    println!("{made} orphans, {rate} a second");
+    ensure!(rate >= ORPHANS_A_SECOND, "{rate} orphans a second");
     guest.ok("sleep 2; distroctl service list")?;
+    assert_eq!(zombies(guest)?, "0", "zombies");
     Ok(())
 }
 
-/// It is started less and less often, and again at once when asked.
-fn a_dying_service(guest: &Guest) -> Result<()> {
+/// Whatever comes is answered or closed, at once, and what asks properly meanwhile is heard.
+fn garbage(guest: &Guest, length: Duration) -> Result<()> {
+    let said = torment(guest, "socket", length, paths::CONTROL)?;
+    println!("garbage on the control socket:\n{said}");
+    let sum = |key: &str| -> u64 {
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let pairs = words.chunks_exact(2).filter(|pair| pair[0] == key);
+        pairs.filter_map(|pair| pair[1].parse::<u64>().ok()).sum()
+    };
+    assert_eq!((sum("silent"), sum("wrong"), said.lines().count()), (0, 0, 4), "{said}");
+    ensure!(sum("connections") > 1000 && sum("answers") > 100, "{said}");
+    guest.ok("distroctl service restart ntp && distroctl service status ntp")?;
+    Ok(())
+}
+
+/// They are started less and less often, and again at once when asked: one that ends by itself all the time, and one that is
+/// killed for a while.
+fn dying_services(guest: &Guest, length: Duration) -> Result<()> {
+    const FILE: &str = "/etc/containers/systemd/dying.service";
+    const TEXT: &str = "[Service]\nExecStart=/bin/false\nRestart=always\n[Install]\nWantedBy=multi-user.target\n";
+    guest.ok(&format!("sudo mkdir -p /etc/containers/systemd && printf '{TEXT}' | sudo tee {FILE} > /dev/null"))?;
+    guest.ok("sudo distroctl service reload")?;
+    let begin = Instant::now();
     let killed = guest.ok("n=0; end=$(($(date +%s) + 40)); last=; while [ $(date +%s) -lt $end ]; do \
              pid=$(sed -n 's/^pid //p' /run/distro/services/ntp); \
              if [ -n \"$pid\" ] && [ \"$pid\" != \"$last\" ]; then last=$pid; sudo kill -9 $pid && n=$((n + 1)); fi; \
@@ -89,6 +171,21 @@ fn a_dying_service(guest: &Guest) -> Result<()> {
     let killed: u32 = killed.parse()?;
     ensure!((3..30).contains(&killed), "a service that dies at once was started {killed} times in 40 s");
     guest.ok("distroctl service restart ntp; sleep 2; distroctl service status ntp")?;
+
+    while begin.elapsed() < length {
+        std::thread::sleep(Duration::from_secs(5).min(length.saturating_sub(begin.elapsed())));
+    }
+    let restarts = |guest: &Guest| -> Result<u64> {
+        Ok(guest.ok("sed -n 's/^restarts //p' /run/distro/services/dying")?.parse()?)
+    };
+    let (counted, seconds) = (restarts(guest)?, begin.elapsed().as_secs());
+    println!("a service that ends at once: {counted} restarts in {seconds} s");
+    // After 0.1 s, doubling: nine in 51 s, then one in half a minute.
+    let most = 10 + seconds / 30;
+    ensure!((most / 2..=most).contains(&counted), "{counted} restarts in {seconds} s");
+    assert_ne!(guest.status("distroctl service start dying")?, 0);
+    ensure!(restarts(guest)? > counted, "it is not started when asked");
+    guest.ok(&format!("sudo rm {FILE} && sudo distroctl service reload && test ! -e /run/distro/services/dying"))?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ usage: cargo xtask COMMAND
   soak kill [--rounds N]           end builds at random moments
   soak matrix                      every firmware and medium, each to a container
   soak power-cut [--rounds N]      cut the power in a first boot and while containers write
+  soak survival [--minutes N]      let a service die for an hour, after orphans and garbage for PID 1
 ";
 
 fn main() -> ExitCode {

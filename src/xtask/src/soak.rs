@@ -9,7 +9,7 @@ use crate::tally::Tally;
 use crate::test::build_image;
 
 /// Name, purpose.
-const CAMPAIGNS: [(&str, &str); 5] = [
+const CAMPAIGNS: [(&str, &str); 6] = [
     ("fuzz", "every reader of outside bytes gets broken input for a while; none may panic, hang or take much memory"),
     (
         "kernel",
@@ -22,6 +22,7 @@ const CAMPAIGNS: [(&str, &str); 5] = [
         "power goes at random moments of a first boot that formats the disk, and while containers write; the disk must \
          be sound and every machine come up",
     ),
+    ("survival", "a machine whose service dies all the time, for an hour, after orphans and garbage for PID 1"),
 ];
 
 /// Readers that are fuzzed: tests whose name begins with `fuzz_`, in these packages, and whether that is a library.
@@ -45,6 +46,7 @@ pub(crate) enum Campaign {
     Kill { rounds: u64 },
     Matrix,
     PowerCut { rounds: u64 },
+    Survival { minutes: u64 },
 }
 
 impl Campaign {
@@ -61,6 +63,10 @@ impl Campaign {
             ["power-cut"] => Ok(Self::PowerCut { rounds: 20 }),
             ["power-cut", "--rounds", rounds] => {
                 number(rounds).map(|rounds| Self::PowerCut { rounds }).ok_or_else(wrong)
+            }
+            ["survival"] => Ok(Self::Survival { minutes: 60 }),
+            ["survival", "--minutes", minutes] => {
+                number(minutes).map(|minutes| Self::Survival { minutes }).ok_or_else(wrong)
             }
             ["kill", "--rounds", rounds] => number(rounds).map(|rounds| Self::Kill { rounds }).ok_or_else(wrong),
             _ => Err(wrong()),
@@ -79,6 +85,7 @@ pub(crate) fn soak(campaign: Campaign) -> Result<bool> {
         Campaign::Kernel => kernel::twice(),
         Campaign::Kill { rounds } => kill(rounds),
         Campaign::Matrix => boots("matrix::", "MKDISTRO_MATRIX", "all"),
+        Campaign::Survival { minutes } => boots("survival::", "MKDISTRO_SURVIVAL_MINUTES", &minutes.to_string()),
         Campaign::PowerCut { rounds } => boots("power_cut::", "MKDISTRO_CUTS", &rounds.to_string()),
     }
 }
@@ -128,6 +135,8 @@ mod tests {
         assert_eq!(Campaign::parse(&["matrix"]), Ok(Campaign::Matrix));
         assert_eq!(Campaign::parse(&["power-cut"]), Ok(Campaign::PowerCut { rounds: 20 }));
         assert_eq!(Campaign::parse(&["power-cut", "--rounds", "3"]), Ok(Campaign::PowerCut { rounds: 3 }));
+        assert_eq!(Campaign::parse(&["survival"]), Ok(Campaign::Survival { minutes: 60 }));
+        assert_eq!(Campaign::parse(&["survival", "--minutes", "5"]), Ok(Campaign::Survival { minutes: 5 }));
         for wrong in [&["fuzz", "--minutes"][..], &["kill", "--rounds", "0"], &["kill", "x"], &["fun"]] {
             assert!(Campaign::parse(wrong).is_err(), "{wrong:?}");
         }
