@@ -215,7 +215,7 @@ fn worker(length: Duration, path: &str, seed: u64) {
             }
             4 => [b"start ".to_vec(), vec![b'a'; 75 + random.below(100_000)]].concat(),
             5 => {
-                let size = 81 + random.below(60_000);
+                let size = 81 + random.below(2_000);
                 random.bytes(size)
             }
             6 => HALF[random.below(HALF.len())].to_vec(),
