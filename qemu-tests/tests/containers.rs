@@ -1,5 +1,6 @@
 //! Containers: what podman promises holds in the guest. One guest, because a boot costs more than a check.
 
+use crate::{auto_update, commands};
 use anyhow::{Context, Result};
 use qemu_tests::{Guest, Registry, machine};
 use std::io::{Read, Write};
@@ -71,7 +72,13 @@ fn build_push_pull() -> Result<()> {
         guest.ok(&format!("{client} rmi -af"))?;
     }
     assert_ne!(guest.status(&format!("sudo podman pull -q --creds=ann:wrong {remote}"))?, 0, "it asks for no password");
-    Ok(())
+
+    let image = guest.make_busybox_image()?;
+    guest.ok(&format!("sudo podman push -q {image} {REGISTRY}/library/busybox:latest"))?;
+    auto_update::updates(&guest, image, REGISTRY)?;
+    auto_update::timers(&guest)?;
+    commands::kube(&guest, image)?;
+    commands::for_newcomers(&guest, image)
 }
 
 /// The default network: an address of the bridge, a way out through it.

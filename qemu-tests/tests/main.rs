@@ -1,9 +1,11 @@
 //! Boot tests, one file per subject. `cargo xtask test` builds the image they test and names it in `MKDISTRO_TEST_ISO`.
 
 mod access;
+mod auto_update;
 mod boot_media;
 mod broken_media;
 mod builder;
+mod commands;
 mod containers;
 mod data_disk;
 mod direct_boot;

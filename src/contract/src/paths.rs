@@ -129,6 +129,8 @@ pub const CONTAINER_PROBLEMS: &str = "/run/distro/container-problems";
 
 /// The engine's REST API.
 pub const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
+/// Where systemd listens without a bus, and podman looks for it: the service `units` answers there.
+pub const UNITS_SOCKET: &str = "/run/systemd/private";
 /// The same for Docker's clients.
 pub const DOCKER_SOCKET: &str = "/run/docker.sock";
 

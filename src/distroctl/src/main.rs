@@ -27,6 +27,7 @@ mod service;
 mod signals;
 mod status;
 mod timers;
+mod units;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ Run as services by PID 1:
   provision          applies the configuration from all its sources
   quadlet            makes services of Quadlet files; run NAME, stop NAME
   timers run         starts what timers say
+  units              restarts services for podman auto-update
   provision run      runs the commands that wait for the engine
   hostname [NAME]    sets the host name, or NAME
   keys               SSH host key and authorized_keys
@@ -124,6 +126,7 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["quadlet", "stop", name] => quadlet::stop(name),
         ["timers"] => timers::list(),
         ["timers", "run"] => timers::run(),
+        ["units"] => units::run(),
         ["keys"] => keys::run(),
         ["network"] => network::run(),
         ["network", "status"] => network::status(),

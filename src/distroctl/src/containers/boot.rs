@@ -8,7 +8,7 @@ use super::engine::Listed;
 use super::order;
 
 /// Set by podman in a container that a unit or service has started (podman-generate-systemd(1), Quadlet).
-const OWNER_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
+pub(super) const OWNER_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
 /// A start that failed is tried again: what it needs may come later.
 const DELAYS: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(15), Duration::from_secs(60)];
 /// An engine that does not answer.

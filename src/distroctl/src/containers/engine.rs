@@ -62,7 +62,7 @@ impl Engine {
         http::request(&self.socket, method, target, left.max(Duration::from_millis(1)))
     }
 
-    fn get(&self, target: &str, limit: Duration) -> Result<Node> {
+    pub(super) fn get(&self, target: &str, limit: Duration) -> Result<Node> {
         let response = self.request("GET", target, limit)?;
         let body = String::from_utf8_lossy(&response.body);
         if response.status != 200 {

@@ -11,10 +11,12 @@ mod order;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod work;
 
 pub(crate) use keep::run as keep;
 pub(crate) use stop::stop_all;
+pub(crate) use unit::{Health, health_of};
 
 /// The parent of each container; it ends when its `podman container cleanup` has.
 const CONMON: &str = "conmon";

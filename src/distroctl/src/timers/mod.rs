@@ -23,13 +23,26 @@ use crate::{console, service};
 /// The clock may be set, and the timers may be others, at any time: nothing is slept through for longer.
 const LOOK_MS: u64 = 20_000;
 
+/// One whose time has come, and that waits for its `RandomizedDelaySec=` to pass.
+#[derive(Debug)]
+struct Delayed {
+    /// Since the boot.
+    at_ms: u64,
+    timer: Timer,
+}
+
 /// Runs timers for ever.
 pub(crate) fn run() -> Result<ExitCode> {
     let start_ms = clocks().boot_ms;
     let mut pasts: BTreeMap<String, Past> = BTreeMap::new();
+    let mut delayed: Vec<Delayed> = Vec::new();
     loop {
         let now = clocks();
         let mut sleep_ms = LOOK_MS;
+        for Delayed { timer, .. } in delayed.extract_if(.., |delayed| delayed.at_ms <= now.boot_ms) {
+            start(&timer);
+            past::save(&timer, now.unix, Path::new(TIMER_STAMPS));
+        }
         for timer in read() {
             let fresh = || {
                 let until = past::load(&timer, Path::new(TIMER_STAMPS)).unwrap_or_else(|| {
@@ -43,14 +56,15 @@ pub(crate) fn run() -> Result<ExitCode> {
                 Next::In(0) => {
                     past.until = now.unix;
                     past.run_ms = Some(now.boot_ms);
-                    start(&timer);
-                    past::save(&timer, now.unix, Path::new(TIMER_STAMPS));
+                    delayed.push(Delayed { at_ms: now.boot_ms.saturating_add(random(timer.delay_ms)), timer });
                     sleep_ms = 0;
                 }
                 Next::In(ms) => sleep_ms = sleep_ms.min(ms),
                 Next::Never => {}
             }
         }
+        let due = delayed.iter().map(|delayed| delayed.at_ms.saturating_sub(now.boot_ms));
+        sleep_ms = due.fold(sleep_ms, u64::min);
         // What is due at a second's begin is not to be looked for before it.
         std::thread::sleep(Duration::from_millis(sleep_ms.max(50)));
     }
@@ -80,10 +94,6 @@ fn read() -> Vec<Timer> {
 
 /// With what it needs; one that runs already is left alone.
 fn start(timer: &Timer) {
-    if timer.delay_ms > 0 {
-        let random = clock_gettime(ClockId::Monotonic).tv_nsec.unsigned_abs() % timer.delay_ms;
-        std::thread::sleep(Duration::from_millis(random));
-    }
     console::log(&format!("{}: starting {}", timer.name, timer.service));
     let mut names = Relations::load().started_with(&timer.service);
     names.retain(|name| {
@@ -96,6 +106,14 @@ fn start(timer: &Timer) {
             console::log(&format!("{}: starting {name}: {error:#}", timer.name));
         }
     }
+}
+
+/// Below `limit_ms`, another one on each machine.
+fn random(limit_ms: u64) -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the memory is as long as it says. A short answer leaves zeros.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
+    u64::from_le_bytes(bytes).checked_rem(limit_ms).unwrap_or(0)
 }
 
 fn clocks() -> Clocks {
@@ -122,10 +140,17 @@ fn utc(at: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::utc;
+    use super::{random, utc};
 
     #[test]
     fn shows_times() {
         assert_eq!((utc(0).as_str(), utc(1_795_366_799).as_str()), ("1970-01-01 00:00:00", "2026-11-22 16:59:59"));
+    }
+
+    #[test]
+    fn delays_are_below_their_limit() {
+        assert_eq!(random(0), 0);
+        let delays: Vec<u64> = (0..1000).map(|_| random(10)).collect();
+        assert!((0..10).all(|delay| delays.contains(&delay)) && delays.iter().all(|delay| *delay < 10));
     }
 }
