@@ -45,6 +45,18 @@ impl Event {
     }
 }
 
+/// Whether the engine has put an image or a new container into its store.
+pub(super) fn stores(line: &str) -> bool {
+    const STORES: [&str; 7] = ["pull", "loadfromarchive", "import", "build", "tag", "create", "commit"];
+    // Most lines are not worth reading as JSON.
+    if !STORES.iter().any(|status| line.contains(status)) {
+        return false;
+    }
+    let node = document::json::parse(line).ok();
+    let status = node.as_ref().and_then(|node| node.table()?.text("Status"));
+    status.is_some_and(|status| STORES.contains(&status.as_str()))
+}
+
 /// Reads what is new in the file.
 #[derive(Debug)]
 pub(super) struct Follower {

@@ -22,7 +22,7 @@ use rustix::fs::inotify;
 use super::at_rest::{AtRest, Change};
 use super::boot::{Boot, Failure, Step};
 use super::engine::{Engine, Listed, short};
-use super::events::{Event, Follower};
+use super::events::{Event, Follower, stores};
 use super::health::{Config, Outcome, Run, Schedule};
 use super::work;
 use crate::console::log;
@@ -226,11 +226,25 @@ impl Keeper {
     }
 
     pub(super) fn read_events(&mut self, now: Instant, is_old: bool) -> Result<()> {
-        for event in self.follower.read()?.iter().filter_map(|line| Event::parse(line)) {
+        let lines = self.follower.read()?;
+        if !is_old && lines.iter().any(|line| stores(line)) {
+            self.sync();
+        }
+        for event in lines.iter().filter_map(|line| Event::parse(line)) {
             self.take(&event, now, is_old);
         }
         self.write_problems();
         Ok(())
+    }
+
+    /// Writes the store's file system out. The engine syncs its lists, but not the files of layers: a power cut within the half
+    /// minute that the kernel keeps those would leave a listed image or container whose files are empty.
+    fn sync(&self) {
+        let Some(store) = self.place.stored.ancestors().nth(2).map(Path::to_path_buf) else { return };
+        self.thread(move |_, _| {
+            let synced = std::fs::File::open(&store).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+            synced.unwrap_or_else(|error| log(&format!("syncing {}: {error}", store.display())));
+        });
     }
 
     /// `is_old`: it happened before this service began.

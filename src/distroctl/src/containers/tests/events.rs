@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::super::events::{Event, Follower};
+use super::super::events::{Event, Follower, stores};
 use super::id;
 
 const EVENTS: &str = include_str!("../testdata/events.log");
@@ -20,6 +20,17 @@ fn reads_what_podman_wrote() {
     assert_eq!(of("hangs"), hangs);
     assert_eq!(of("well")[3..], ["health_status=healthy", "health_status=healthy"]);
     assert!(of("sick").join(" ").contains("health_status=unhealthy died restart init start"));
+}
+
+#[test]
+fn knows_what_changes_the_store() {
+    let names = |line: &&str| document::json::parse(line).unwrap().table().unwrap().text("Status").unwrap();
+    let mut kinds: Vec<String> = EVENTS.lines().filter(|line| stores(line)).map(|line| names(&line)).collect();
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(kinds, ["create", "tag"]);
+    assert!(!stores(r#"{"Name":"create","Status":"start","Type":"container"}"#));
+    assert!(!stores("create"));
 }
 
 #[test]
