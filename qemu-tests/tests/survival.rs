@@ -186,7 +186,8 @@ fn dying_services(guest: &Guest, length: Duration) -> Result<()> {
     // After 0.1 s, doubling: nine in 51 s, then one in half a minute.
     let most = 10 + seconds / 30;
     ensure!((most / 2..=most).contains(&counted), "{counted} restarts in {seconds} s");
-    assert_ne!(guest.status("distroctl service start dying")?, 0);
+    // For a moment it runs, so this may have gone well; what counts is that its waits are short again.
+    guest.status("distroctl service start dying; sleep 3")?;
     ensure!(restarts(guest)? > counted, "it is not started when asked");
     guest.ok(&format!("sudo rm {FILE} && sudo distroctl service reload && test ! -e /run/distro/services/dying"))?;
     Ok(())
