@@ -127,6 +127,15 @@ pub const CONTAINERS_HALTED: &str = "/run/distro/containers-halted";
 /// Containers that somebody should look at, `NAME: WHAT`, one a line.
 pub const CONTAINER_PROBLEMS: &str = "/run/distro/container-problems";
 
+/// Where users' containers ask for their place in [`USER_CGROUPS`]: who connects is moved to his own group there.
+pub const ROOTLESS: &str = "/run/distro/rootless";
+/// One socket for each user, the API of his engine; `/run/user/UID/podman/podman.sock` leads there.
+pub const USER_ENGINES: &str = "/run/distro/engines";
+/// One folder for each user, named by uid: his containers, images and volumes.
+pub const USER_STORES: &str = "/var/lib/containers/user";
+/// One control group for each user, named by uid, which is his own.
+pub const USER_CGROUPS: &str = "/sys/fs/cgroup/user";
+
 /// The engine's REST API.
 pub const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
 /// Where systemd listens without a bus, and podman looks for it: the service `units` answers there.

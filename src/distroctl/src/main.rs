@@ -22,6 +22,7 @@ mod overlay;
 mod provision;
 mod quadlet;
 mod ready;
+mod rootless;
 mod screen;
 mod service;
 mod signals;
@@ -80,7 +81,8 @@ Run as services by PID 1:
   keys               SSH host key and authorized_keys
   network            configures interfaces, DHCP on every other wired one
   keep-containers    starts containers by their restart policy, runs health
-                     checks
+                     checks; root's also serves the users
+  rootless           prepares folders and control groups for users' containers
   ntp                keeps the clock right
   ready              waits for the engine, prints the READY line
                      (--socket PATH: of another engine; --port N: for a web
@@ -90,11 +92,17 @@ Run as services by PID 1:
 ";
 
 fn main() -> ExitCode {
+    if std::env::args_os().next().is_some_and(|program| program == rootless::conmon::PATH) {
+        return code(rootless::conmon::run(std::env::args_os().skip(1)));
+    }
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();
     let arguments: Vec<String> = arguments.collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = if program.ends_with(network::SCRIPT_NAME) { network::script(&words) } else { dispatch(&words) };
+    code(if program.ends_with(network::SCRIPT_NAME) { network::script(&words) } else { dispatch(&words) })
+}
+
+fn code(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -161,7 +169,9 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         },
         ["log-writer"] => logs::write(),
         ["stop-containers"] => containers::stop_all(),
-        ["keep-containers"] => containers::keep(),
+        ["keep-containers"] => containers::keep(false),
+        ["keep-containers", "--late"] => containers::keep(true),
+        ["rootless"] => rootless::prepare(),
         ["help" | "--help" | "-h"] => console::print(HELP),
         [] => usage("no command given"),
         _ => usage(&format!("no such command: {}", words.join(" "))),

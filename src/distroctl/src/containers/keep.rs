@@ -9,13 +9,12 @@ use std::collections::BTreeMap;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use contract::paths;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
@@ -24,52 +23,29 @@ use super::boot::{Boot, Failure, Step};
 use super::engine::{Engine, Listed, short};
 use super::events::{Event, Follower, stores};
 use super::health::{Config, Outcome, Run, Schedule};
+use super::place::Place;
 use super::work;
 use crate::console::log;
-use crate::{file, signals};
+use crate::{file, rootless, signals};
 
 /// How long a container that has ended waits to be written down: it may be removed at once (`--rm`).
 const ENDED_DELAY: Duration = Duration::from_millis(500);
 /// Threads that wait for an answer need little.
 const STACK_BYTES: usize = 128 << 10;
 
-/// Where an engine keeps what is read here: that of root, or later of a user.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    /// Its API.
-    pub(super) socket: String,
-    /// Its log of events.
-    pub(super) events: PathBuf,
-    /// One folder for each container that ran since the boot, `healthcheck.log` in it.
-    pub(super) runs: PathBuf,
-    /// The list of all containers.
-    pub(super) stored: PathBuf,
-    pub(super) at_rest: PathBuf,
-    pub(super) halted: PathBuf,
-    pub(super) problems: PathBuf,
-}
-
-impl Place {
-    /// As containers.conf and storage.conf of the image have it.
-    fn of_root() -> Self {
-        Self {
-            socket: paths::PODMAN_SOCKET.into(),
-            events: "/run/libpod/events/events.log".into(),
-            runs: "/run/containers/storage/overlay-containers".into(),
-            stored: "/var/lib/containers/storage/overlay-containers/containers.json".into(),
-            at_rest: paths::CONTAINERS_AT_REST.into(),
-            halted: paths::CONTAINERS_HALTED.into(),
-            problems: paths::CONTAINER_PROBLEMS.into(),
-        }
-    }
-}
-
-/// Runs until SIGTERM.
-pub(crate) fn run() -> Result<ExitCode> {
+/// Runs until SIGTERM, for root's containers or, with a user's rights, for his. `is_late`: the engine has come up before, so
+/// that nothing is to be started. Root's also serves the users ([`crate::rootless`]).
+pub(crate) fn run(is_late: bool) -> Result<ExitCode> {
     let requests = signals::requests().context("installing signal handlers")?;
-    let place = Place::of_root();
-    let mut keeper = Keeper::new(place)?;
+    if rustix::process::geteuid().is_root() {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(rootless::serve);
+        thread.context("making a thread")?;
+    }
+    let mut keeper = Keeper::new(Place::own())?;
     keeper.begin(Instant::now());
+    if is_late {
+        keeper.boot = Boot::done();
+    }
     while keeper.wait(&requests)? {}
     keeper.read_events(Instant::now(), false)?;
     keeper.at_rest.save()?;

@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod keep;
 mod order;
+mod place;
 mod stop;
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,13 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use contract::paths;
 
 use super::engine::{Engine, Inspected, Listed};
+use super::place::Place;
 use super::work::{count_processes, wait_until_gone};
 use super::{CONMON, at_rest, order};
 use crate::console;
+use crate::rootless::Stops as UserStops;
 
 /// For all requests together. A container has its own time (`--stop-timeout`) between its stop signal and SIGKILL.
 const STOP_LIMIT: Duration = Duration::from_secs(49);
@@ -28,16 +29,23 @@ const STOP_MARGIN: Duration = Duration::from_secs(4);
 const AT_ONCE: usize = 6;
 const PAUSED: &str = "paused";
 
-/// Stops every container that runs or is paused.
+/// Stops every container that runs or is paused; root's are stopped with those of all users, at the same time.
 pub(crate) fn stop_all() -> Result<ExitCode> {
+    let users = if rustix::process::geteuid().is_root() { Some(UserStops::begin()) } else { None };
+    let result = stop_own(&Place::own());
+    users.into_iter().for_each(UserStops::wait);
+    result
+}
+
+fn stop_own(place: &Place) -> Result<ExitCode> {
     // Every container has its conmon; without one there is nothing to stop and no need to wake the engine.
     let proc = Path::new("/proc");
     if count_processes(proc, CONMON) == 0 {
         console::log("no container runs");
         return Ok(ExitCode::SUCCESS);
     }
-    let engine = Engine { socket: paths::PODMAN_SOCKET.into(), deadline: Some(Instant::now() + STOP_LIMIT) };
-    let stopped = stop(&engine, Path::new(paths::CONTAINERS_HALTED)).or_else(|error| {
+    let engine = Engine { socket: place.socket.clone(), deadline: Some(Instant::now() + STOP_LIMIT) };
+    let stopped = stop(&engine, &place.halted).or_else(|error| {
         console::log(&format!("{error:#}; starting podman instead"));
         stop_by_program().map(|()| Vec::new())
     });

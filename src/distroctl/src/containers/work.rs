@@ -1,5 +1,6 @@
 //! What takes time and is done in threads: the requests to the engine. And what can be told without asking it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -121,7 +122,7 @@ pub(super) fn running_with_check(runs: &Path) -> Vec<String> {
     ids.filter(|id| is_id(id) && is_running(runs, id) && may_have_check(runs, id)).collect()
 }
 
-/// Waits until no process has this name, at most so long; how many are left.
+/// Waits until no process of this user has this name, at most so long; how many are left.
 pub(super) fn wait_until_gone(proc: &Path, name: &str, limit: Duration) -> usize {
     let deadline = Instant::now() + limit;
     loop {
@@ -133,10 +134,14 @@ pub(super) fn wait_until_gone(proc: &Path, name: &str, limit: Duration) -> usize
     }
 }
 
+/// Processes of this name that are of whoever runs this.
 pub(super) fn count_processes(proc: &Path, name: &str) -> usize {
+    let own = rustix::process::geteuid().as_raw();
     let is_it = |entry: &std::fs::DirEntry| {
         let number = entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
-        number && file::first_line(entry.path().join("comm")) == name
+        number
+            && file::first_line(entry.path().join("comm")) == name
+            && entry.metadata().is_ok_and(|found| found.uid() == own)
     };
     std::fs::read_dir(proc).into_iter().flatten().flatten().filter(is_it).count()
 }

@@ -103,8 +103,9 @@ impl Images {
         if tree.lookup(path.as_bytes()).is_some() {
             return Ok(());
         }
-        let mut node =
-            Node::new(Kind::File(with_stores("[storage]\ndriver = \"overlay\"\n", stores)?.into()), 0o644, &origin);
+        let folder = paths::USER_STORES;
+        let text = format!("[storage]\ndriver = \"overlay\"\nrootless_storage_path = \"{folder}/$UID/storage\"\n");
+        let mut node = Node::new(Kind::File(with_stores(&text, stores)?.into()), 0o644, &origin);
         (node.uid, node.gid) = (user.uid, user.uid);
         insert(tree, path.as_bytes(), node).map(drop)
     }

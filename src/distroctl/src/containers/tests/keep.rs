@@ -3,7 +3,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::super::engine::API;
-use super::super::keep::{Keeper, Place};
+use super::super::keep::Keeper;
+use super::super::place::Place;
 use super::fake::FakeEngine;
 use super::id;
 
