@@ -10,6 +10,8 @@ pub use guest::{Guest, machine, user};
 pub use registry::Registry;
 
 use anyhow::{Context, Result, bail};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -70,4 +72,14 @@ pub fn find_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
         [path] => Ok(path.into()),
         ref found => bail!("looking for one file {prefix}* in {}, found {found:?}", folder.display()),
     }
+}
+
+/// What a web server answers at this port of the build host.
+pub fn http_get(port: u16) -> Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connecting")?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
 }

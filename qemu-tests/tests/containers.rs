@@ -1,10 +1,8 @@
 //! Containers: what podman promises holds in the guest. One guest, because a boot costs more than a check.
 
 use crate::{auto_update, commands};
-use anyhow::{Context, Result};
-use qemu_tests::{Guest, Registry, machine};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use anyhow::Result;
+use qemu_tests::{Guest, Registry, http_get, machine};
 use std::time::{Duration, Instant};
 use vm::FwCfg;
 
@@ -158,13 +156,4 @@ fn publish(guest: &Guest, image: &str, port: u16) -> Result<()> {
             _ => std::thread::sleep(Duration::from_millis(500)),
         }
     }
-}
-
-fn http_get(port: u16) -> Result<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connecting")?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -26,6 +26,7 @@ mod provisioning;
 mod quadlet;
 mod rebuild;
 mod robust;
+mod rootless;
 mod sbom;
 mod services;
 mod shutdown;
