@@ -92,8 +92,9 @@ Run as services by PID 1:
 ";
 
 fn main() -> ExitCode {
-    if std::env::args_os().next().is_some_and(|program| program == rootless::conmon::PATH) {
-        return code(rootless::conmon::run(std::env::args_os().skip(1)));
+    let own_path = std::env::args_os().next().unwrap_or_default();
+    if let Some(program) = rootless::helper::program(own_path.as_ref()) {
+        return code(rootless::helper::run(program, std::env::args_os().skip(1)));
     }
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();

@@ -21,8 +21,12 @@ mkdir -p "$STORE/storage" "$XDG_RUNTIME_DIR/podman" "$HOME/.config/containers/co
 rm -rf "$STORE/storage/tmp"
 mkdir -p "$STORE/storage/tmp"
 ln -sfn "$API" "$XDG_RUNTIME_DIR/podman/podman.sock"
-printf '[engine]\n# Puts containers where their limits count.\nconmon_path = ["%s"]\n' "$CONMON" \
-    > "$HOME/.config/containers/containers.conf.d/10-distro.conf"
+cat > "$HOME/.config/containers/containers.conf.d/10-distro.conf" << END
+[engine]
+# Puts containers where their limits count, and where they outlive the session.
+conmon_path = ["$HELPERS/conmon"]
+helper_binaries_dir = ["$HELPERS", "/usr/lib/podman", "/usr/libexec/podman", "/usr/bin"]
+END
 "#;
 
 /// Prepares all users. One who cannot be costs only himself.
@@ -49,7 +53,7 @@ fn prepare(user: &User) -> Result<()> {
     cgroup::delegate(user.uid, user.gid).unwrap_or_else(|error| log(&format!("{error:#}")));
     let mut command = spawn::command(user, "/bin/sh", None)?;
     command.args(["-ec", OWN_FOLDERS]);
-    command.env("STORE", store(user.uid)).env("API", socket(user.uid)).env("CONMON", super::conmon::PATH);
+    command.env("STORE", store(user.uid)).env("API", socket(user.uid)).env("HELPERS", super::helper::FOLDER);
     let status = command.status().context("starting /bin/sh")?;
     if !status.success() {
         bail!("making folders: /bin/sh: {status}");
