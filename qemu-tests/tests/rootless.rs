@@ -101,7 +101,7 @@ fn mounts(guest: &Guest, image: &str) -> Result<()> {
 /// By pasta; two containers of one network find each other by name; a port below 1024 is root's.
 fn networks(guest: &Guest, image: &str) -> Result<()> {
     guest.ok("podman network create pair")?;
-    let serve = "sh -c 'mkdir /www && echo outside > /www/index.html && exec httpd -f -p 80 -h /www'";
+    let serve = "sh -c 'mkdir -p /www && echo outside > /www/index.html && exec httpd -f -p 80 -h /www'";
     guest.ok(&format!("podman run -d --name server --network pair {image} {serve}"))?;
     let fetch = "for n in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://server/ && exit; sleep 1; done; exit 1";
     assert_eq!(guest.ok(&format!("podman run --rm --network pair {image} sh -c '{fetch}'"))?, "outside");
