@@ -59,6 +59,7 @@ impl Recipe {
     pub fn load(&self) -> Result<config::Checked> {
         let mut checked = config::load(self.project.path()).context("reading the recipe inside the image")?;
         checked.distro.root.compression.clone_from(&self.settings.compression);
+        checked.flavour.clone_from(&self.settings.flavour);
         // The key is not in the image: its signature is taken over.
         checked.distro.boot.signing = None;
         Ok(checked)

@@ -20,6 +20,7 @@ Commands:
   completions  Print a shell's completion script
   diff         Show how two images differ: packages, kernel, files, sizes
   doctor       Say what this machine lacks, and the command that brings it
+  flavours     List the flavours of distro.toml: what each of them adds up to
   inspect      Show what is in an image, initramfs, SquashFS, package or lock
   kernel       Check, show and weigh the kernel
   keygen       Make a key pair that signs images

@@ -120,7 +120,7 @@ pub fn plan(
     let lock = Lock { images: oci::resolve(&drafted, archive.fetcher, previous, progress)?, ..lock };
 
     // Complete trees of the new packages, to choose from; those of all others, to see what is there already.
-    let fetched = fetch_userland(&lock, checked.clone(), archive.fetcher, progress)?;
+    let fetched = fetch_userland(&lock, (checked, &drafted), archive, progress)?;
     let mut made = BTreeMap::new();
     for (name, about) in &described {
         let (text, what) = make(name, about, &fetched)?;
@@ -186,11 +186,16 @@ fn describe(indices: &Indices, name: &str) -> Result<Described> {
 }
 
 /// Fetches all packages but the kernel's, and no images.
-fn fetch_userland(lock: &Lock, checked: Checked, fetcher: &Fetcher, progress: &dyn Progress) -> Result<Fetched> {
-    let mut lock = lock.clone();
+fn fetch_userland(
+    lock: &Lock,
+    (checked, after): (&Checked, &Checked),
+    archive: &Archive<'_>,
+    progress: &dyn Progress,
+) -> Result<Fetched> {
+    let mut lock = lock.clone().narrowed(after, archive.builder);
     lock.packages.retain(|package| package.name != lock.kernel);
     lock.images.clear();
-    fetch::fetch(Locked { checked, lock }, fetcher, progress)
+    fetch::fetch(Locked { checked: checked.clone(), lock }, archive.fetcher, progress)
 }
 
 /// Makes a recipe from the packages it names.

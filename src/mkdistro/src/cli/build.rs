@@ -30,13 +30,14 @@ use crate::watch::Watcher;
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  mkdistro build\n  mkdistro build --fast --watch\n  \
                              mkdistro build --format iso --format kernel\n  \
-                             mkdistro build --output /tmp/box.iso --offline")]
+                             mkdistro build --flavour docker\n  mkdistro build --output /tmp/box.iso --offline")]
 pub(super) struct Build {
     #[command(flatten)]
     making: MakingArguments,
-    /// Where the ISO goes; other formats go beside it: out.kernel
-    #[arg(long, short, default_value = "out.iso", value_name = "FILE")]
-    output: PathBuf,
+    /// Where the ISO goes; other formats go beside it: out.kernel [default: out.iso, of a flavour that is not the default
+    /// one out-NAME.iso]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// What to write instead of distro.toml's [output] formats; may be given several times
     #[arg(long = "format", value_name = "NAME", value_parser = format())]
     formats: Vec<Format>,
@@ -86,16 +87,17 @@ impl Build {
     fn build(&self, progress: &dyn Progress) -> Result<()> {
         let started = std::time::Instant::now();
         let making = self.making.prepare(progress)?;
-        let targets = self.targets(making.checked());
+        let output = self.output.clone().unwrap_or_else(|| default_output(making.checked()));
+        let targets = self.targets(making.checked(), &output);
         targets.iter().try_for_each(image::check_target)?;
         image::check_images(making.checked(), &targets)?;
         let key = self.key.as_deref().map(SecretKey::load).transpose()?;
         let signer = Signer::of(making.checked())?;
-        let (folder, mtime) = (image::folder_of(&self.output), making.mtime);
-        let inputs = making.inputs(&self.what(&targets), &self.output);
+        let (folder, mtime) = (image::folder_of(&output), making.mtime);
+        let inputs = making.inputs(&self.what(&targets), &output);
         let unchanged = inputs.as_ref().and_then(|inputs| inputs.unchanged());
         if let Some(outputs) = unchanged.filter(|outputs| !outputs.is_empty()) {
-            let outputs = self.relative(outputs)?;
+            let outputs = relative(outputs, &output)?;
             sums::publish(&folder, &outputs, key.as_ref(), mtime, progress)?;
             let names: Vec<String> = targets.iter().map(|target| target.path.display().to_string()).collect();
             progress.say(&format!("unchanged: {}", names.join(", ")));
@@ -128,9 +130,9 @@ impl Build {
     }
 
     /// What is written, and where.
-    fn targets(&self, checked: &Checked) -> Vec<Target> {
+    fn targets(&self, checked: &Checked, output: &Path) -> Vec<Target> {
         let formats = if self.formats.is_empty() { &checked.distro.output.formats } else { &self.formats };
-        Target::all(formats, &self.output)
+        Target::all(formats, output)
     }
 
     /// The same in words, for the comparison with the last build.
@@ -138,14 +140,22 @@ impl Build {
         let images = targets.iter().map(|target| format!("{} {}", target.format, target.path.display()));
         images.chain((!self.no_sbom).then(|| "sbom".into())).collect::<Vec<_>>().join(", ")
     }
+}
 
-    /// Outputs of an earlier build, named as the user would.
-    fn relative(&self, outputs: Vec<Output>) -> Result<Vec<(PathBuf, String)>> {
-        let folder = self.output.parent().unwrap_or(Path::new(""));
-        let whole = std::path::absolute(image::folder_of(&self.output)).context("finding the output's folder")?;
-        let name = |path: PathBuf| path.strip_prefix(&whole).map(|name| folder.join(name)).unwrap_or(path);
-        Ok(outputs.into_iter().map(|output| (name(output.path), output.sha256)).collect())
+/// Where an ISO goes if nobody says: flavours do not overwrite each other.
+pub(super) fn default_output(checked: &Checked) -> PathBuf {
+    match &checked.flavour {
+        Some(name) if !checked.is_default() => format!("out-{name}.iso").into(),
+        _ => "out.iso".into(),
     }
+}
+
+/// Outputs of an earlier build, named as the user would.
+fn relative(outputs: Vec<Output>, target: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let folder = target.parent().unwrap_or(Path::new(""));
+    let whole = std::path::absolute(image::folder_of(target)).context("finding the output's folder")?;
+    let name = |path: PathBuf| path.strip_prefix(&whole).map(|name| folder.join(name)).unwrap_or(path);
+    Ok(outputs.into_iter().map(|output| (name(output.path), output.sha256)).collect())
 }
 
 fn print_sum((path, sha256): &(PathBuf, String)) -> Result<()> {

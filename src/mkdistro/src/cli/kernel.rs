@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use formats::tree::Tree;
 
 use super::print_line;
-use super::project::ProjectArguments;
+use super::project::FlavourArguments;
 use crate::config::{self, Checked, KernelSource};
 use crate::deb;
 use crate::fetch::{self, Fetched};
@@ -37,7 +37,7 @@ pub(super) struct Kernel {
 #[derive(Debug, Args)]
 struct Project {
     #[command(flatten)]
-    project: ProjectArguments,
+    project: FlavourArguments,
     /// Use the cache alone
     #[arg(long)]
     offline: bool,

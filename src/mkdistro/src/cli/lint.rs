@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::print_line;
-use super::project::ProjectArguments;
+use super::project::FlavourArguments;
 use crate::lint::{self, CHECKS, HINT, Severity};
 use crate::problem::{Class, Problem};
 use crate::progress::Progress;
@@ -20,7 +20,7 @@ use crate::{fetch, image, lock, root};
 #[command(after_long_help = "Examples:\n  mkdistro lint\n  mkdistro lint --list\n  mkdistro lint --json")]
 pub(super) struct Lint {
     #[command(flatten)]
-    project: ProjectArguments,
+    project: FlavourArguments,
     /// Use the cache alone
     #[arg(long)]
     offline: bool,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use formats::squashfs::Compression;
 
-use super::project::ProjectArguments;
+use super::project::FlavourArguments;
 use crate::archive::date;
 use crate::cache::sweep;
 use crate::cache::unchanged::{Inputs, Output};
@@ -24,7 +24,7 @@ const FAST: &str = "zstd:3";
 #[derive(Debug, Args)]
 pub(super) struct MakingArguments {
     #[command(flatten)]
-    pub(super) project: ProjectArguments,
+    pub(super) project: FlavourArguments,
     /// Use the cache alone
     #[arg(long)]
     offline: bool,
@@ -84,6 +84,7 @@ impl Making {
             format!("output {what}"),
             format!("compression {}", self.checked().distro.root.compression),
             format!("mtime {}", self.mtime),
+            format!("flavour {}", self.checked().flavour_key()),
         ];
         if self.checked().distro.kernel.source == KernelSource::Source {
             settings.push(format!("compiler {}", kernel::source::compiler().ok()?));

@@ -8,6 +8,7 @@ mod completions;
 mod diff;
 mod doctor;
 pub mod error;
+mod flavours;
 mod inspect;
 mod kernel;
 mod keygen;
@@ -68,6 +69,7 @@ enum Command {
     Completions(completions::Completions),
     Diff(diff::Diff),
     Doctor(doctor::Doctor),
+    Flavours(flavours::Flavours),
     Inspect(inspect::Inspect),
     Kernel(kernel::Kernel),
     Keygen(keygen::Keygen),
@@ -111,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Completions(completions) => completions.execute(),
         Command::Diff(diff) => diff.execute(),
         Command::Doctor(doctor) => doctor.execute(),
+        Command::Flavours(flavours) => flavours.execute(),
         Command::Inspect(inspect) => inspect.execute(&progress),
         Command::Kernel(kernel) => kernel.execute(&progress),
         Command::Keygen(keygen) => keygen.execute(&progress),

@@ -1,6 +1,7 @@
 //! What the sub-commands that read a project have in common: where it is, mirrors, cache.
 
 use std::env;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -23,6 +24,30 @@ pub(super) struct ProjectArguments {
     pub(super) project: PathBuf,
     #[command(flatten)]
     sources: SourceArguments,
+}
+
+/// The same for commands about one flavour of the project.
+#[derive(Debug, Args)]
+pub(super) struct FlavourArguments {
+    #[command(flatten)]
+    project: ProjectArguments,
+    /// A flavour of distro.toml instead of the default one; "mkdistro flavours" lists them
+    #[arg(long, value_name = "NAME")]
+    flavour: Option<String>,
+}
+
+impl FlavourArguments {
+    pub(super) fn load(&self) -> Result<Checked> {
+        config::load_flavour(&self.project.project, self.flavour.as_deref())
+    }
+}
+
+impl Deref for FlavourArguments {
+    type Target = ProjectArguments;
+
+    fn deref(&self) -> &ProjectArguments {
+        &self.project
+    }
 }
 
 /// Where packages come from.

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::build::default_output;
 use super::making::image_time;
 use super::print_line;
-use super::project::ProjectArguments;
+use super::project::FlavourArguments;
 use crate::progress::Progress;
 use crate::report::data::Report as Data;
 use crate::report::{self, Opened};
@@ -41,7 +42,7 @@ pub(super) struct Report {
     #[arg(long, value_name = "FILE")]
     bootchart: Option<PathBuf>,
     #[command(flatten)]
-    project: ProjectArguments,
+    project: FlavourArguments,
     /// Use the cache alone
     #[arg(long)]
     offline: bool,
@@ -91,8 +92,8 @@ impl Report {
         let medium = image::medium(&fetched.locked.checked, &root)?;
         let inventory = Inventory::take(&fetched, &root, &medium, created)?;
         sbom::embed(&inventory, &mut root)?;
-        let built = Path::new("out.iso");
-        let image = built.exists().then(|| open(built)).transpose()?;
+        let built = default_output(&fetched.locked.checked);
+        let image = built.exists().then(|| open(&built)).transpose()?;
         report::of_project(&fetched, &root, Some(&inventory), image.as_ref(), old.as_ref())
     }
 }

@@ -117,7 +117,10 @@ impl Run {
             progress.warn("no medium, so images with where = \"medium\" are missing: build, and run the ISO");
         }
         let project = std::path::absolute(&making.checked().dir).context("finding the project's folder")?;
-        let name = cache::hex(&cache::key(&[project.as_os_str().as_encoded_bytes()]));
+        let name = cache::hex(&cache::key(&[
+            project.as_os_str().as_encoded_bytes(),
+            making.checked().flavour_key().as_bytes(),
+        ]));
         let folder = making.cache().join("boot").join(&name[..16]);
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let mut files = BootFiles::of(making.checked(), &folder);

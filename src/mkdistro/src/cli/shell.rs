@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::project::ProjectArguments;
+use super::project::FlavourArguments;
 use crate::progress::Progress;
 use crate::{fetch, image, lock, root, shell};
 
@@ -20,7 +20,7 @@ use crate::{fetch, image, lock, root, shell};
 #[command(after_long_help = "Examples:\n  mkdistro shell\n  mkdistro shell -- podman --version")]
 pub(super) struct Shell {
     #[command(flatten)]
-    project: ProjectArguments,
+    project: FlavourArguments,
     /// Use the cache alone
     #[arg(long)]
     offline: bool,

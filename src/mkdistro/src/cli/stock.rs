@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::making::image_time;
-use super::project::ProjectArguments;
+use super::project::FlavourArguments;
 use crate::fetch::{self, Fetched, Fetcher};
 use crate::progress::Progress;
 use crate::sbom::Inventory;
@@ -13,7 +13,7 @@ use crate::{image, lock, root};
 #[derive(Debug, Args)]
 pub(super) struct StockArguments {
     #[command(flatten)]
-    project: ProjectArguments,
+    project: FlavourArguments,
     /// Use the cache alone
     #[arg(long)]
     offline: bool,

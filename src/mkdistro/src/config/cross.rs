@@ -12,6 +12,7 @@ use super::{Distro, Fragment, KernelSource, OptionValue, OverlayEntry, Recipe};
 use crate::nearest::did_you_mean;
 
 /// A recipe that was read; without value if its file cannot be used.
+#[derive(Clone)]
 pub(super) struct Read {
     /// The file.
     pub(super) document: Document,

@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
+use super::flavour::{self, Flavour};
 use super::problems::ConfigProblem;
 use super::rules::Rule;
 use super::schema::{self, Key, Kind};
 use crate::nearest::did_you_mean;
 
 /// A file that was read: its value, the places of its keys and its problems.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Document {
     /// File, relative to the project.
     pub(super) file: String,
@@ -21,6 +23,10 @@ pub(super) struct Document {
     pub(super) problems: Vec<ConfigProblem>,
     /// Whether no key was lost, so that what the file does not say is really not there.
     pub(super) complete: bool,
+    /// Its flavours, by name.
+    pub(super) flavours: Vec<Flavour>,
+    /// What it says with the chosen flavour, and without the others; if it has any.
+    pub(super) flattened: Option<toml::Table>,
     /// Line and shown key of each path ("service[0].name").
     places: BTreeMap<String, (usize, String)>,
     /// Paths whose value was replaced.
@@ -29,10 +35,20 @@ pub(super) struct Document {
 
 /// Reads `text`; no value comes back if it is no TOML or of another schema version.
 pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str, keys: &'static [Key]) -> (Document, Option<T>) {
+    read_flavour(file, text, keys, None)
+}
+
+/// The same with a flavour laid over it.
+pub(super) fn read_flavour<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    keys: &'static [Key],
+    flavour: Option<&str>,
+) -> (Document, Option<T>) {
     let line_ends = text.match_indices('\n').map(|(offset, _)| offset).collect();
     let document = Document { complete: true, ..Document::unread(file) };
-    let mut reader = Reader { text, line_ends, keys, document };
-    let value = reader.read();
+    let mut reader = Reader { text, line_ends, keys, document, moved: BTreeMap::new() };
+    let value = reader.read(flavour);
     let mut document = reader.document;
     document.complete &= value.is_some();
     (document, value)
@@ -116,10 +132,12 @@ struct Reader<'t> {
     line_ends: Vec<usize>,
     keys: &'static [Key],
     document: Document,
+    /// Offsets of what came from a flavour, with the keys to show.
+    moved: BTreeMap<usize, String>,
 }
 
 impl<'t> Reader<'t> {
-    fn read<T: DeserializeOwned>(&mut self) -> Option<T> {
+    fn read<T: DeserializeOwned>(&mut self, flavour: Option<&str>) -> Option<T> {
         let (mut root, errors) = DeTable::parse_recoverable(self.text);
         let mut lines = BTreeSet::new();
         for error in &errors {
@@ -141,6 +159,9 @@ impl<'t> Reader<'t> {
             self.document.push(line, "schema".into(), message, "use a newer mkdistro".into());
             return None;
         }
+        if std::ptr::eq(self.keys, schema::DISTRO) {
+            self.lay_over(&mut root, flavour);
+        }
         let at = At { path: String::new(), shown: String::new(), line: 1 };
         self.table(root.get_mut(), self.keys, &at);
         match T::deserialize(toml::de::Deserializer::from(root)) {
@@ -150,6 +171,19 @@ impl<'t> Reader<'t> {
                 self.document.push(line, String::new(), error.message().into(), String::new());
                 None
             }
+        }
+    }
+
+    fn lay_over(&mut self, root: &mut Spanned<DeTable<'t>>, flavour: Option<&str>) {
+        let flavours = flavour::take(root.get_mut(), flavour);
+        for fault in flavours.faults {
+            self.document.push(self.line(fault.offset), fault.key, fault.message, fault.hint);
+            self.document.complete = false;
+        }
+        self.moved = flavours.moved;
+        self.document.flavours = flavours.list;
+        if flavours.is_given {
+            self.document.flattened = toml::Table::deserialize(toml::de::Deserializer::from(root.clone())).ok();
         }
     }
 
@@ -164,11 +198,11 @@ impl<'t> Reader<'t> {
 
     fn table(&mut self, table: &mut DeTable<'t>, keys: &'static [Key], at: &At) {
         let names: BTreeMap<String, usize> =
-            table.iter().map(|(key, _)| (key.get_ref().to_string(), self.line(key.span().start))).collect();
-        for (name, line) in &names {
+            table.iter().map(|(key, _)| (key.get_ref().to_string(), key.span().start)).collect();
+        for (name, offset) in &names {
             if !keys.iter().any(|key| key.name == name) {
                 let hint = self.unknown_hint(name, keys);
-                self.report(&at.key(name, *line), "unknown key".into(), hint);
+                self.report(&self.key_at(at, name, *offset), "unknown key".into(), hint);
                 self.document.complete = false;
                 table.remove(name.as_str());
             }
@@ -176,8 +210,11 @@ impl<'t> Reader<'t> {
         for key in keys {
             match table.get_mut(key.name) {
                 Some(value) => {
-                    let line = names.get(key.name).map_or(at.line, |line| *line);
-                    self.value(value, &key.kind, &at.key(key.name, line));
+                    let at = match names.get(key.name) {
+                        Some(offset) => self.key_at(at, key.name, *offset),
+                        None => at.key(key.name, at.line),
+                    };
+                    self.value(value, &key.kind, &at);
                 }
                 None if key.required => {
                     let message = format!("missing, expected {}", describe(&key.kind));
@@ -190,8 +227,19 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// A key of a table, under the name that the flavour it comes from gives it.
+    fn key_at(&self, at: &At, name: &str, offset: usize) -> At {
+        let key = at.key(name, self.line(offset));
+        match self.moved.get(&offset) {
+            Some(shown) => At { shown: shown.clone(), ..key },
+            None => key,
+        }
+    }
+
     fn unknown_hint(&self, name: &str, keys: &'static [Key]) -> String {
-        let near = did_you_mean(name, keys.iter().map(|key| key.name));
+        // It is taken out before the rest is checked.
+        let flavours = std::ptr::eq(keys, schema::DISTRO).then_some("flavour");
+        let near = did_you_mean(name, keys.iter().map(|key| key.name).chain(flavours));
         if !near.is_empty() {
             return near;
         }
@@ -248,12 +296,20 @@ impl<'t> Reader<'t> {
         *found = empty(kind);
     }
 
+    fn item_at(&self, at: &At, index: usize, offset: usize) -> At {
+        let item = at.item(index, self.line(offset));
+        match self.moved.get(&offset) {
+            Some(shown) => At { shown: shown.clone(), ..item },
+            None => item,
+        }
+    }
+
     fn items(&mut self, items: &mut DeArray<'t>, rule: &Rule, least: usize, at: &At) {
         if items.len() < least {
             self.report(at, "bad value, expected at least one element, found none".into(), String::new());
         }
         for (index, item) in items.iter_mut().enumerate() {
-            let at = at.item(index, self.line(item.span().start));
+            let at = self.item_at(at, index, item.span().start);
             self.string(item, rule, &at);
         }
     }
@@ -262,7 +318,7 @@ impl<'t> Reader<'t> {
         let mut seen = BTreeSet::new();
         for (index, item) in items.iter().enumerate() {
             let Some(text) = item.get_ref().as_str() else { continue };
-            let at = at.item(index, self.line(item.span().start));
+            let at = self.item_at(at, index, item.span().start);
             if !self.document.is_broken(&at.path) && !seen.insert(text) {
                 self.report(&at, format!("{} is given twice", quote(text)), "remove one".into());
             }
@@ -353,7 +409,8 @@ fn describe(kind: &Kind) -> String {
     }
 }
 
-fn show(value: &DeValue<'_>) -> String {
+/// A value with its type, for messages.
+pub(super) fn show(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string {}", quote(text)),
         DeValue::Integer(number) => format!("the integer {number}"),

@@ -9,7 +9,7 @@ use super::cross::{Read, Recipes, check_needs, check_options, check_paths, check
 use super::document::{self, Document};
 use super::problems::{ConfigProblem, Problems};
 use super::single::{check_distro, check_recipe};
-use super::{Checked, Distro, Fragment, Recipe, fragment, overlay, rules, schema};
+use super::{Checked, Distro, Flavour, Fragment, OverlayEntry, Recipe, fragment, overlay, rules, schema};
 use crate::builtin::{self, Builtin};
 use crate::lock;
 use crate::nearest::did_you_mean;
@@ -18,10 +18,17 @@ use crate::problem::Problem;
 const DISTRO: &str = "distro.toml";
 const PACKAGES: &str = "packages";
 const FRAGMENTS: &str = "kernel-config";
+const FLATTENED: &str = "# distro.toml with its flavour laid over it, as `mkdistro build` has read it.\n\n";
 
-/// Reads and checks the project in `dir`. The error lists every problem of every file.
+/// Reads and checks the project in `dir`, all its flavours. The error lists every problem of every file.
 pub fn load(dir: &Path) -> anyhow::Result<Checked> {
-    check(dir).map_err(|problems| anyhow::Error::new(Problem::from(problems)))
+    load_flavour(dir, None)
+}
+
+/// The same; gives the named flavour back instead of the default one.
+pub fn load_flavour(dir: &Path, flavour: Option<&str>) -> anyhow::Result<Checked> {
+    check_files(&Files { dir, builtin: Builtin::ALL, draft: &Draft::new() }, flavour)
+        .map_err(|problems| anyhow::Error::new(Problem::from(problems)))
 }
 
 /// The same with the problems as values, sorted by file and line.
@@ -31,7 +38,7 @@ pub fn check(dir: &Path) -> Result<Checked, Problems> {
 
 /// The same with other built-in files than this program's.
 pub fn check_with(dir: &Path, builtin: Builtin) -> Result<Checked, Problems> {
-    check_files(&Files { dir, builtin, draft: &Draft::new() })
+    check_files(&Files { dir, builtin, draft: &Draft::new() }, None)
 }
 
 /// Texts that are to be written into a project, by path.
@@ -39,7 +46,7 @@ pub type Draft = BTreeMap<String, String>;
 
 /// Reads and checks the project in `dir` as if `draft` had been written already.
 pub fn load_draft(dir: &Path, draft: &Draft) -> anyhow::Result<Checked> {
-    check_files(&Files { dir, builtin: Builtin::ALL, draft })
+    check_files(&Files { dir, builtin: Builtin::ALL, draft }, None)
         .map_err(|problems| anyhow::Error::new(Problem::from(problems)))
 }
 
@@ -50,47 +57,108 @@ struct Files<'a> {
     draft: &'a Draft,
 }
 
-fn check_files(files: &Files<'_>) -> Result<Checked, Problems> {
-    let dir = files.dir;
+fn check_files(files: &Files<'_>, flavour: Option<&str>) -> Result<Checked, Problems> {
     let mut problems = Problems::default();
-    let overlay = overlay::walk(&dir.join("overlay"), &mut problems);
+    let overlay = overlay::walk(&files.dir.join("overlay"), &mut problems);
     let mut recipes = recipes(files, &mut problems);
     check_needs(&mut recipes);
-
     let text = text(files, DISTRO, &mut problems);
-    let (mut document, distro) = match &text {
-        Some(text) => read_distro(text),
+    let flavours = text.as_deref().map(|text| flavours(text, flavour, &mut problems)).unwrap_or_default();
+    let default = flavours.iter().find(|flavour| flavour.is_default).map(|flavour| flavour.name.as_str());
+    let mut variants: Vec<Option<&str>> = flavours.iter().map(|flavour| Some(flavour.name.as_str())).collect();
+    if default.is_none() {
+        variants.push(None);
+    }
+    let project = Parts { files, text: text.as_deref(), overlay: &overlay, recipes: &recipes };
+    let (mut chosen, mut others) = (None, Vec::new());
+    for variant in variants {
+        let checked = check_variant(&project, variant, &mut problems).map(|checked| Checked {
+            flavour: variant.map(String::from),
+            flavours: flavours.clone(),
+            ..checked
+        });
+        if variant == flavour.or(default) {
+            chosen = checked;
+        } else {
+            others.extend(checked);
+        }
+    }
+    problems.sort();
+    match chosen {
+        Some(checked) if problems.0.is_empty() => Ok(Checked { others, ..checked }),
+        _ => Err(problems),
+    }
+}
+
+/// The flavours of a distro.toml. One that is asked for and not there is reported.
+fn flavours(text: &str, asked: Option<&str>, problems: &mut Problems) -> Vec<Flavour> {
+    let (document, distro) = read_distro(text, None);
+    if let Some(name) = asked.filter(|_| distro.is_some())
+        && !document.flavours.iter().any(|flavour| flavour.name == name)
+    {
+        let names: Vec<&str> = document.flavours.iter().map(|flavour| flavour.name.as_str()).collect();
+        let mut hint = did_you_mean(name, names.iter().copied());
+        if hint.is_empty() && !names.is_empty() {
+            hint = format!("it has {}", names.join(", "));
+        }
+        problems.file(DISTRO, format!("no flavour {name:?}"), hint);
+    }
+    document.flavours
+}
+
+/// What all flavours of a project have in common.
+struct Parts<'a> {
+    files: &'a Files<'a>,
+    text: Option<&'a str>,
+    overlay: &'a [OverlayEntry],
+    recipes: &'a Recipes,
+}
+
+/// Checks a project with one flavour. What is wrong with all of them is reported once.
+fn check_variant(project: &Parts<'_>, flavour: Option<&str>, problems: &mut Problems) -> Option<Checked> {
+    let files = project.files;
+    let mut recipes = project.recipes.clone();
+    let (mut document, distro) = match project.text {
+        Some(text) => read_distro(text, flavour),
         None => (Document::unread(DISTRO), None),
     };
+    let mut found = Problems::default();
     let mut fragments = Vec::new();
     let mut used = std::collections::BTreeSet::new();
     if let Some(distro) = &distro {
         used = effective(distro, &mut document, &recipes);
         check_services(distro, &mut recipes, &used);
-        check_paths(&mut recipes, &used, &overlay, &mut problems);
-        fragments = read_fragments(files, distro, &mut document, &mut problems);
-        check_options(&fragments, distro.kernel.source, &mut problems);
+        check_paths(&mut recipes, &used, project.overlay, &mut found);
+        fragments = read_fragments(files, distro, &mut document, &mut found);
+        check_options(&fragments, distro.kernel.source, &mut found);
         check_keyring(files, distro, &mut document);
     }
-    problems.0.append(&mut document.problems);
-    problems.0.extend(recipes.values_mut().flat_map(|read| std::mem::take(&mut read.document.problems)));
-    problems.sort();
-    match distro {
-        Some(distro) if problems.0.is_empty() => {
-            let recipes = recipes
-                .into_iter()
-                .filter(|(name, _)| used.contains(name))
-                .filter_map(|(name, read)| Some((name, read.value?)))
-                .collect();
-            Ok(Checked { dir: dir.into(), distro, recipes, fragments, overlay })
-        }
-        _ => Err(problems),
-    }
+    let flattened = document.flattened.take().and_then(|table| toml::to_string(&table).ok());
+    found.0.append(&mut document.problems);
+    found.0.extend(recipes.values_mut().flat_map(|read| std::mem::take(&mut read.document.problems)));
+    let new: Vec<ConfigProblem> = found.0.into_iter().filter(|problem| !problems.0.contains(problem)).collect();
+    problems.0.extend(new);
+    let recipes = recipes
+        .into_iter()
+        .filter(|(name, _)| used.contains(name))
+        .filter_map(|(name, read)| Some((name, read.value?)))
+        .collect();
+    Some(Checked {
+        dir: files.dir.into(),
+        distro: distro?,
+        recipes,
+        fragments,
+        overlay: project.overlay.to_vec(),
+        flavour: None,
+        flavours: Vec::new(),
+        flattened: flattened.map(|text| format!("{FLATTENED}{text}")),
+        others: Vec::new(),
+    })
 }
 
 /// Reads the text of a distro.toml by itself: what it names in other files is not looked at.
 pub fn parse_distro(text: &str) -> Result<Distro, Problems> {
-    finish(read_distro(text))
+    finish(read_distro(text, None))
 }
 
 /// Reads the text of a recipe by itself; `file` is how problems call it.
@@ -128,8 +196,8 @@ fn finish<T>((document, value): (Document, Option<T>)) -> Result<T, Problems> {
     value.filter(|_| problems.0.is_empty()).ok_or(problems)
 }
 
-fn read_distro(text: &str) -> (Document, Option<Distro>) {
-    let (mut document, distro) = document::read(DISTRO, text, schema::DISTRO);
+fn read_distro(text: &str, flavour: Option<&str>) -> (Document, Option<Distro>) {
+    let (mut document, distro) = document::read_flavour(DISTRO, text, schema::DISTRO, flavour);
     if let Some(distro) = &distro {
         check_distro(distro, &mut document);
     }

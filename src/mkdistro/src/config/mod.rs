@@ -5,6 +5,7 @@ mod distro;
 mod document;
 pub mod edit;
 mod effective;
+mod flavour;
 mod fragment;
 mod images;
 mod load;
@@ -27,9 +28,11 @@ pub use distro::{
     Allow, Boot, Console, Data, Distro, Identity, Kernel, KernelSource, Lint, Logs, Memory, Output, Root, Signing,
     Sources, Swap, Uefi, User,
 };
+pub use flavour::Flavour;
 pub use images::{ContainerImage, Place, Registry};
 pub use load::{
-    Draft, check, check_with, load, load_draft, other_fragments, parse_distro, parse_fragment, parse_recipe,
+    Draft, check, check_with, load, load_draft, load_flavour, other_fragments, parse_distro, parse_fragment,
+    parse_recipe,
 };
 pub use problems::{ConfigProblem, Problems};
 pub use recipe::{Applets, Directory, LimitsEntry, Recipe, ServiceEntry, WriteFile};
@@ -48,6 +51,15 @@ pub struct Checked {
     pub fragments: Vec<Fragment>,
     /// Files of the overlay: path in the image (without leading `/`) and on the host, sorted.
     pub overlay: Vec<OverlayEntry>,
+    /// The flavour that this is, if it is one.
+    pub flavour: Option<String>,
+    /// All flavours that distro.toml has, by name.
+    pub flavours: Vec<Flavour>,
+    /// distro.toml as text with this flavour laid over it and without any other; if it has flavours.
+    pub flattened: Option<String>,
+    /// The project's other flavours, which share its lock. If none is the default, what the document is without one is
+    /// among them.
+    pub others: Vec<Checked>,
 }
 
 /// One file, folder or link below `overlay/`.
@@ -70,6 +82,9 @@ pub struct Fragment {
     pub options: Vec<KernelOption>,
 }
 
+/// How the lock calls the document without a flavour; no flavour can be named so.
+const NO_FLAVOUR: &str = "-";
+
 /// Whether it can be the name of a distribution, a recipe or a service.
 pub fn is_name(name: &str) -> bool {
     (rules::NAME.valid)(name)
@@ -79,6 +94,17 @@ pub fn is_name(name: &str) -> bool {
 pub const NAME_EXPECTED: &str = rules::NAME.expected;
 
 impl Checked {
+    /// How the lock calls this flavour.
+    pub fn flavour_key(&self) -> &str {
+        self.flavour.as_deref().unwrap_or(NO_FLAVOUR)
+    }
+
+    /// Whether this is what a build makes that names no flavour.
+    pub fn is_default(&self) -> bool {
+        let is_default = |name: &String| self.flavours.iter().any(|other| other.name == *name && other.is_default);
+        self.flavour.as_ref().is_none_or(is_default)
+    }
+
     /// How messages call a recipe's file: `packages/podman.toml`, `built-in packages/podman.toml`.
     pub fn recipe_file(&self, name: &str) -> String {
         let file = format!("packages/{name}.toml");

@@ -124,6 +124,10 @@ pub(super) fn checked(options: Vec<KernelOption>, distro_modules: &[&str], recip
         recipes: BTreeMap::from([("tool".to_owned(), recipe)]),
         fragments: vec![Fragment { name: "net".into(), path, options }],
         overlay: Vec::new(),
+        flavour: None,
+        flavours: Vec::new(),
+        flattened: None,
+        others: Vec::new(),
     }
 }
 

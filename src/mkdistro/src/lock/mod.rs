@@ -87,6 +87,9 @@ pub struct LockedPackage {
     pub size: u64,
     /// sha256 of the file, hex.
     pub sha256: String,
+    /// The flavours whose builds use it; empty: those of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flavours: Vec<String>,
 }
 
 /// One container image.
@@ -228,6 +231,20 @@ impl Lock {
         Ok(())
     }
 
+    /// What a flavour uses of it: a lock as the flavour would have were it a project of its own.
+    pub fn narrowed(mut self, checked: &Checked, builder: &[&str]) -> Self {
+        if checked.others.is_empty() {
+            return self;
+        }
+        let flavour = checked.flavour_key();
+        self.packages
+            .retain(|package| package.flavours.is_empty() || package.flavours.iter().any(|other| other == flavour));
+        self.packages.iter_mut().for_each(|package| package.flavours.clear());
+        self.images.retain(|locked| checked.distro.images.iter().any(|image| image.is_locked_as(locked)));
+        self.request = Request::of_flavour(checked, builder).hash();
+        self
+    }
+
     /// A package by name.
     pub fn package(&self, name: &str) -> Option<&LockedPackage> {
         let index = self.packages.binary_search_by(|package| package.name.as_str().cmp(name)).ok()?;
@@ -337,7 +354,7 @@ impl LockedPackage {
     }
 }
 
-/// Takes a lock for a project if it was made for what the project asks now. `builder` are the packages that the builder
+/// Takes a lock for a project if it was made for what the project asks now; of it, what its flavour uses. `builder` are the packages that the builder
 /// itself needs, as for [`resolve`].
 ///
 /// # Errors
@@ -345,6 +362,7 @@ impl LockedPackage {
 pub fn check(checked: Checked, lock: Lock, builder: &[&str]) -> Result<Locked> {
     let request = Request::of(&checked, builder);
     if request.hash() == lock.request {
+        let lock = lock.narrowed(&checked, builder);
         return Ok(Locked { checked, lock });
     }
     let missing: Vec<&str> =

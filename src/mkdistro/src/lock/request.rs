@@ -22,11 +22,30 @@ pub struct Request {
     pub kernel_key: &'static str,
     /// Container images.
     pub images: Vec<String>,
+    /// What each flavour asks for, by name, if the project has more than one.
+    pub flavours: BTreeMap<String, Request>,
 }
 
 impl Request {
-    /// What a project asks for, with the packages that the builder itself needs.
+    /// What a project asks for, with the packages that the builder itself needs: for all its flavours.
     pub fn of(checked: &Checked, builder: &[&str]) -> Self {
+        let mut whole = Self::of_flavour(checked, builder);
+        if checked.others.is_empty() {
+            return whole;
+        }
+        for flavour in std::iter::once(checked).chain(&checked.others) {
+            let request = Self::of_flavour(flavour, builder);
+            whole.packages.extend(request.packages.clone());
+            whole.images.extend(request.images.iter().cloned());
+            whole.flavours.insert(flavour.flavour_key().to_owned(), request);
+        }
+        whole.images.sort();
+        whole.images.dedup();
+        whole
+    }
+
+    /// What one flavour asks for.
+    pub fn of_flavour(checked: &Checked, builder: &[&str]) -> Self {
         let mut packages: BTreeMap<String, String> =
             builder.iter().map(|name| ((*name).to_owned(), "the builder".to_owned())).collect();
         for (recipe, content) in &checked.recipes {
@@ -44,6 +63,7 @@ impl Request {
                 KernelSource::Source => "[kernel] source-package",
             },
             images: checked.distro.images.iter().map(ContainerImage::request).collect(),
+            flavours: BTreeMap::new(),
         }
     }
 
@@ -57,6 +77,7 @@ impl Request {
         line("kernel", &self.kernel);
         self.packages.keys().for_each(|package| line("package", package));
         self.images.iter().for_each(|image| line("image", image));
+        self.flavours.iter().for_each(|(name, request)| line("flavour", &format!("{name} {}", request.hash())));
         hex(hasher)
     }
 }

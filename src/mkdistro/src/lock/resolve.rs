@@ -52,7 +52,7 @@ pub fn resolve(
         pool.add(suite, stanzas);
     }
     let (kernel, packages) = loop {
-        match select(&pool, &request, previous.map(|(lock, _)| lock))? {
+        match select_all(&pool, &request, previous.map(|(lock, _)| lock))? {
             Selected::All(kernel, packages) => break (kernel, packages),
             Selected::Conflict(name) => pool.release(&name),
         }
@@ -114,6 +114,27 @@ enum Selected {
     All(String, Vec<LockedPackage>),
     /// This package must not keep its version.
     Conflict(String),
+}
+
+/// Selects for each flavour of a request; packages that not all of them use say who does.
+fn select_all(pool: &Pool<'_>, request: &Request, previous: Option<&Lock>) -> Result<Selected> {
+    // All that is unknown to any flavour at once.
+    let whole = select(pool, request, previous)?;
+    let Selected::All(kernel, mut packages) = whole else { return Ok(whole) };
+    let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (flavour, request) in &request.flavours {
+        let Selected::All(_, packages) = select(pool, request, previous)? else { continue };
+        for package in packages {
+            users.entry(package.name).or_default().push(flavour.clone());
+        }
+    }
+    for package in &mut packages {
+        let users = users.remove(&package.name).unwrap_or_default();
+        if users.len() < request.flavours.len() {
+            package.flavours = users;
+        }
+    }
+    Ok(Selected::All(kernel, packages))
 }
 
 fn select(pool: &Pool<'_>, request: &Request, previous: Option<&Lock>) -> Result<Selected> {
@@ -188,6 +209,7 @@ fn locked(candidate: &Candidate<'_>) -> Result<LockedPackage> {
         path: stanza.filename.to_owned(),
         size: stanza.size,
         sha256: stanza.sha256.to_owned(),
+        flavours: Vec::new(),
     };
     match package.wrong_value() {
         None => Ok(package),

@@ -78,7 +78,20 @@ pub(crate) fn project() -> (tempfile::TempDir, Checked) {
     let recipes = [("podman", recipe(&["podman"])), ("busybox", recipe(&["busybox-static"]))];
     let recipes = recipes.map(|(name, recipe)| (name.to_owned(), recipe)).into();
     let dir_path = dir.path().to_owned();
-    (dir, Checked { dir: dir_path, distro, recipes, fragments: Vec::new(), overlay: Vec::new() })
+    (
+        dir,
+        Checked {
+            dir: dir_path,
+            distro,
+            recipes,
+            fragments: Vec::new(),
+            overlay: Vec::new(),
+            flavour: None,
+            flavours: Vec::new(),
+            flattened: None,
+            others: Vec::new(),
+        },
+    )
 }
 
 pub(crate) fn mirrors(bases: &[&str]) -> Mirrors {

@@ -25,7 +25,15 @@ pub fn resolve(
     progress: &dyn Progress,
 ) -> Result<Vec<LockedImage>> {
     let mut locked = Vec::new();
-    for image in &checked.distro.images {
+    let mut images: Vec<(&ContainerImage, &Checked)> = Vec::new();
+    for flavour in std::iter::once(checked).chain(&checked.others) {
+        for image in &flavour.distro.images {
+            if !images.iter().any(|(other, _)| other.request() == image.request()) {
+                images.push((image, flavour));
+            }
+        }
+    }
+    for (image, checked) in images {
         let source = image.source();
         let kept = previous.and_then(|(lock, update)| {
             let old = lock.images.iter().find(|old| image.is_locked_as(old))?;

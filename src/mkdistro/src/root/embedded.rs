@@ -39,13 +39,17 @@ pub struct BuildSettings {
     pub builder: String,
     /// How the root was compressed; the command line may say other than distro.toml.
     pub compression: String,
+    /// The flavour that was built. distro.toml beside it is what that made of the project's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavour: Option<String>,
 }
 
 impl BuildSettings {
     /// Those of a build by this program.
     pub fn of(checked: &Checked) -> Self {
         let builder = env!("CARGO_PKG_VERSION").to_string();
-        Self { schema: SCHEMA, builder, compression: checked.distro.root.compression.clone() }
+        let compression = checked.distro.root.compression.clone();
+        Self { schema: SCHEMA, builder, compression, flavour: checked.flavour.clone() }
     }
 
     /// Reads the text of a build.toml.
@@ -72,7 +76,11 @@ pub(super) fn files(locked: &Locked, overlay: &[(Kind, u16)]) -> Result<Vec<Embe
     let mut files = Vec::new();
     let mut put_text = |path: &str, text: Bytes| files.push((path.to_owned(), Kind::File(text), 0o644));
     put_text("build.toml", BuildSettings::of(checked).to_text()?.into());
-    put_text("distro.toml", without_passwords(checked, &read_text(&checked.dir.join("distro.toml"))?).into());
+    let distro = match &checked.flattened {
+        Some(text) => text.clone(),
+        None => read_text(&checked.dir.join("distro.toml"))?,
+    };
+    put_text("distro.toml", without_passwords(checked, &distro).into());
     put_text(lock::PATH, lock.to_text()?.into());
     for name in checked.recipes.keys() {
         let path = format!("packages/{name}.toml");

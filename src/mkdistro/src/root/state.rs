@@ -14,9 +14,10 @@ use crate::config::Checked;
 /// Adds the files.
 pub(super) fn add(tree: &mut Tree, checked: &Checked, build_id: &str) -> Result<()> {
     let identity = &checked.distro.distro;
+    let variant = checked.flavour.as_ref().map_or(String::new(), |name| format!("VARIANT_ID={name}\n"));
     let os_release = format!(
         "ID={name}\nNAME=\"{name}\"\nVERSION_ID=\"{version}\"\nVERSION=\"{version}\"\nPRETTY_NAME=\"{name} {version}\"\n\
-         BUILD_ID={build_id}\nID_LIKE=debian\n",
+         BUILD_ID={build_id}\n{variant}ID_LIKE=debian\n",
         name = identity.name,
         version = identity.version
     );

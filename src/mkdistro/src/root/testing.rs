@@ -176,6 +176,7 @@ fn fetched(checked: Checked, dir: &Path, trees: &[(&str, Tree)]) -> Fetched {
             path: format!("pool/{name}.deb"),
             size: bytes.len() as u64,
             sha256: crate::archive::testing::sha256(&bytes),
+            flavours: Vec::new(),
         });
         fs::write(&path, bytes).unwrap();
         files.insert((*name).to_string(), path);
