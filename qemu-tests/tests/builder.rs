@@ -37,7 +37,18 @@ impl Project {
         }
         let project = Self { folder };
         project.replace("distro.toml", "zstd:17", compression);
+        project.keep_default_flavour();
         project
+    }
+
+    /// Leaves the other flavours away, and what they alone have locked.
+    fn keep_default_flavour(&self) {
+        let checked = mkdistro::config::load(self.folder.path()).unwrap();
+        let lock = self.lock().narrowed(&checked, mkdistro::image::BOOT_PACKAGES);
+        let text = fs::read_to_string(self.path("distro.toml")).unwrap();
+        let (text, _) = text.split_once("\n# Variants").unwrap();
+        fs::write(self.path("distro.toml"), text).unwrap();
+        lock.write(self.folder.path()).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -121,7 +132,7 @@ impl Outcome {
     }
 }
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 

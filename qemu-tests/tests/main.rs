@@ -11,6 +11,7 @@ mod data_disk;
 mod direct_boot;
 mod disk_image;
 mod encrypted_disk;
+mod flavours;
 mod foreign_disks;
 mod format_me;
 mod hardware;

@@ -3,6 +3,7 @@
 mod cross;
 mod distro;
 mod effective;
+mod flavour;
 mod recipe;
 
 use std::collections::BTreeSet;
