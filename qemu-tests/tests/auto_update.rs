@@ -46,10 +46,10 @@ pub(crate) fn updates(guest: &Guest, image: &str, registry: &str) -> Result<()> 
 pub(crate) fn timers(guest: &Guest) -> Result<()> {
     let files = [
         ("tick.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo tick-done'\n"),
-        ("tick.timer", "[Timer]\nOnCalendar=*-*-* *:*:0/5 UTC\n"),
+        ("tick.timer", "[Timer]\nOnCalendar=*-*-* *:*:0/5 UTC\n[Install]\nWantedBy=timers.target\n"),
         ("late.service", "[Service]\nType=oneshot\nExecStart=/bin/echo late-done\n"),
         // Its delay must not hold up the other.
-        ("late.timer", "[Timer]\nOnActiveSec=1s\nRandomizedDelaySec=1h\n"),
+        ("late.timer", "[Timer]\nOnActiveSec=1s\nRandomizedDelaySec=1h\n[Install]\nWantedBy=timers.target\n"),
     ];
     for (name, text) in files {
         guest.scp_in(text.as_bytes(), &format!("/tmp/{name}"))?;
