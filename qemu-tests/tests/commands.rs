@@ -34,8 +34,9 @@ pub(crate) fn for_newcomers(guest: &Guest, image: &str) -> Result<()> {
             command if command.contains("echo hello") => "hello",
             command if command.contains("cat /etc/mine") => "mine",
             command if command.contains("os-release") => "boot2podman",
-            command if command.contains("id") && command.contains("1000:1000") => "groups=1000,10(",
+            command if command.contains("id") && command.contains("1000:1000") => "groups=10,1000",
             command if command.contains("ls -d /made") => "/made",
+            command if command.contains("is-$K") => "is-V",
             command if command.contains("ip link") => "eth0",
             _ => continue,
         };
