@@ -15,6 +15,7 @@ pub mod key;
 mod keys;
 mod merge;
 mod nearest;
+pub mod nesting;
 pub mod network;
 pub mod network_config;
 pub mod node;

@@ -6,12 +6,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::node::{Node, Table, Value};
-use crate::{MAX_BYTES, Problem};
+use crate::{MAX_BYTES, Problem, nesting};
 
 /// Reads a text. Lines that are no TOML are problems, the rest is kept; [`crate::check`] says whether it is a document.
 pub fn parse(text: &str) -> (Table, Vec<Problem>) {
     if text.len() > MAX_BYTES {
         return (Table::default(), vec![Problem::at("", 0, format!("more than {MAX_BYTES} bytes"))]);
+    }
+    if let Some(line) = nesting::too_deep(text) {
+        return (Table::default(), vec![Problem::at("", line, "nested too deeply")]);
     }
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);

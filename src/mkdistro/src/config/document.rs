@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use document::nesting;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -138,6 +139,10 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn read<T: DeserializeOwned>(&mut self, flavour: Option<&str>) -> Option<T> {
+        if let Some(line) = nesting::too_deep(self.text) {
+            self.document.push(line, String::new(), "nested too deeply".into(), String::new());
+            return None;
+        }
         let (mut root, errors) = DeTable::parse_recoverable(self.text);
         let mut lines = BTreeSet::new();
         for error in &errors {

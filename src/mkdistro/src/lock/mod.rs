@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use document::nesting;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::date;
@@ -180,6 +181,9 @@ impl Lock {
             let hint = "the file was edited or damaged; \"mkdistro lock\" writes it anew";
             Problem::error(Class::Lock, format!("reading {PATH}: {reason}"), hint)
         };
+        if let Some(line) = nesting::too_deep(text) {
+            return Err(refused(format!("line {line}: nested too deeply")));
+        }
         let lock: Self = toml::from_str(text).map_err(|error| refused(error.to_string().trim_end().to_owned()))?;
         lock.check_values().map_err(|(reason, object)| {
             let line = object.and_then(|object| line_in(text, &object));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use contract::paths;
+use document::nesting;
 use formats::tree::{Kind, Node, Tree};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -57,6 +58,7 @@ impl BuildSettings {
     /// # Errors
     /// Not TOML, unknown keys, another schema.
     pub fn parse(text: &str) -> Result<Self> {
+        ensure!(nesting::too_deep(text).is_none(), "build.toml is nested too deeply");
         let settings: Self = toml::from_str(text).context("reading build.toml")?;
         ensure!(settings.schema == SCHEMA, "build.toml has schema {}, this mkdistro reads {SCHEMA}", settings.schema);
         Ok(settings)
