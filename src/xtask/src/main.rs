@@ -25,6 +25,7 @@ usage: cargo xtask COMMAND
   soak fuzz [--minutes N]          feed every reader with broken input, other input each time
   soak kernel                      build the distribution with a kernel from source in two folders
   soak kill [--rounds N]           end builds at random moments
+  soak flavours                    each flavour, built and booted
   soak matrix                      every firmware and medium, each to a container
   soak power-cut [--rounds N]      cut the power in a first boot and while containers write
   soak survival [--minutes N]      let a service die for an hour, after orphans and garbage for PID 1

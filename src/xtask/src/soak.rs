@@ -9,8 +9,9 @@ use crate::tally::Tally;
 use crate::test::build_image;
 
 /// Name, purpose.
-const CAMPAIGNS: [(&str, &str); 6] = [
+const CAMPAIGNS: [(&str, &str); 7] = [
     ("fuzz", "every reader of outside bytes gets broken input for a while; none may panic, hang or take much memory"),
+    ("flavours", "each flavour built and booted: builds, compose, Docker's TLS port, a swarm"),
     (
         "kernel",
         "the distribution with a kernel from source, built in two folders; the bytes must be the same, and pass the boot tests",
@@ -42,6 +43,7 @@ const READERS: u64 = 43;
 pub(crate) enum Campaign {
     List,
     Fuzz { minutes: u64 },
+    Flavours,
     Kernel,
     Kill { rounds: u64 },
     Matrix,
@@ -57,6 +59,7 @@ impl Campaign {
             [] => Ok(Self::List),
             ["fuzz"] => Ok(Self::Fuzz { minutes: 10 }),
             ["fuzz", "--minutes", minutes] => number(minutes).map(|minutes| Self::Fuzz { minutes }).ok_or_else(wrong),
+            ["flavours"] => Ok(Self::Flavours),
             ["kernel"] => Ok(Self::Kernel),
             ["kill"] => Ok(Self::Kill { rounds: 30 }),
             ["matrix"] => Ok(Self::Matrix),
@@ -82,6 +85,7 @@ pub(crate) fn soak(campaign: Campaign) -> Result<bool> {
             Ok(true)
         }
         Campaign::Fuzz { minutes } => fuzz(minutes),
+        Campaign::Flavours => boots("flavours::", "MKDISTRO_FLAVOURS", "all"),
         Campaign::Kernel => kernel::twice(),
         Campaign::Kill { rounds } => kill(rounds),
         Campaign::Matrix => boots("matrix::", "MKDISTRO_MATRIX", "all"),
@@ -132,6 +136,7 @@ mod tests {
         assert_eq!(Campaign::parse(&["fuzz"]), Ok(Campaign::Fuzz { minutes: 10 }));
         assert_eq!(Campaign::parse(&["fuzz", "--minutes", "3"]), Ok(Campaign::Fuzz { minutes: 3 }));
         assert_eq!(Campaign::parse(&["kill", "--rounds", "30"]), Ok(Campaign::Kill { rounds: 30 }));
+        assert_eq!(Campaign::parse(&["flavours"]), Ok(Campaign::Flavours));
         assert_eq!(Campaign::parse(&["matrix"]), Ok(Campaign::Matrix));
         assert_eq!(Campaign::parse(&["power-cut"]), Ok(Campaign::PowerCut { rounds: 20 }));
         assert_eq!(Campaign::parse(&["power-cut", "--rounds", "3"]), Ok(Campaign::PowerCut { rounds: 3 }));
