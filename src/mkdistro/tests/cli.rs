@@ -214,6 +214,29 @@ fn every_mistake_of_a_project_at_once() {
 }
 
 #[test]
+fn flavours_are_listed_and_chosen() {
+    let dir = project();
+    let text = fs::read_to_string(dir.path().join("distro.toml")).unwrap();
+    let flavours =
+        "[flavour.big]\nsummary = \"With more\"\nroot.add-recipes = [\"shell\"]\n[flavour.usual]\ndefault = true\n";
+    write(dir.path(), "distro.toml", &format!("{text}{flavours}"));
+    let stderr = "error: the project has a problem\n\
+                  distro.toml:13: flavour.big.root.add-recipes: \"shell\" is given twice\n  hint: remove one\n";
+    // Also when another one is built.
+    fails(&dir, &["build", "--flavour", "usual"], 3, stderr);
+    write(dir.path(), "distro.toml", &format!("{text}{}", flavours.replace("add-recipes", "recipes")));
+    let listed = "* usual  shell\n  big    With more: shell\n";
+    assert_eq!(run(dir.path(), &["flavours"]), (0, listed.into(), String::new()));
+    let json = "[{\"name\":\"usual\",\"summary\":\"\",\"default\":true,\"recipes\":[\"shell\"]},\
+                {\"name\":\"big\",\"summary\":\"With more\",\"default\":false,\"recipes\":[\"shell\"]}]\n";
+    assert_eq!(run(dir.path(), &["flavours", "--json"]), (0, json.into(), String::new()));
+    let stderr = "error: the project has a problem\ndistro.toml: no flavour \"bigg\"\n  hint: did you mean \"big\"?\n";
+    fails(&dir, &["build", "--flavour", "bigg"], 3, stderr);
+    write(dir.path(), "distro.toml", &text);
+    assert_eq!(run(dir.path(), &["flavours"]), (0, "* -  shell\n".into(), String::new()));
+}
+
+#[test]
 fn without_a_lock() {
     let dir = project();
     let stderr = "error: reading packages/lock.toml: No such file or directory (os error 2)\nhint: \"mkdistro lock\" writes it\n";

@@ -153,6 +153,41 @@ fn libraries_kernel_and_best_versions_are_locked() {
     assert_eq!(lock.package("podman").unwrap().source, "podman (5.4.2-1)");
 }
 
+/// The fixture, and a flavour of it that has no podman.
+fn two_flavours(checked: Checked) -> Checked {
+    let mut small = Checked { flavour: Some("small".into()), ..checked.clone() };
+    small.recipes.remove("podman");
+    Checked { flavour: Some("whole".into()), others: vec![small], ..checked }
+}
+
+#[test]
+fn a_lock_serves_all_flavours() {
+    let (dir, checked) = project();
+    let server = Server::start(files(&suites()));
+    let fetcher = fetcher(&dir.path().join("cache"), mirrors(&[&server.url]));
+    let alone = lock_with(&checked, &fetcher, None).unwrap();
+    let whole = two_flavours(checked.clone());
+    let lock = lock_with(&whole, &fetcher, None).unwrap();
+    let of = |name: &str| lock.package(name).unwrap().flavours.join(" ");
+    assert_eq!(
+        (of("podman").as_str(), of("libassuan0").as_str(), of("busybox-static").as_str()),
+        ("whole", "whole", "")
+    );
+    assert_eq!(Lock::parse(&lock.to_text().unwrap()).unwrap(), lock);
+
+    // Of it a flavour has what it would have as a project of its own.
+    assert_eq!(check(whole.clone(), lock.clone(), BUILDER).unwrap().lock, alone);
+    let mut small = whole.others[0].clone();
+    let lock_of_small = lock_with(&small, &fetcher, None).unwrap();
+    small.others = vec![Checked { others: Vec::new(), ..whole.clone() }];
+    assert_eq!(check(small, lock.clone(), BUILDER).unwrap().lock, lock_of_small);
+    // A recipe that moves to another flavour asks for another lock, though all in all it is the same.
+    let mut moved = whole.clone();
+    moved.recipes.remove("podman");
+    moved.others[0].recipes = checked.recipes.clone();
+    assert_eq!(problem(&check(moved, lock, BUILDER).unwrap_err()).0, Class::Lock);
+}
+
 #[test]
 fn a_kernel_from_source_locks_source_and_configuration() {
     let mut suites = suites();
