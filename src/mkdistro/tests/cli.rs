@@ -221,7 +221,7 @@ fn flavours_are_listed_and_chosen() {
         "[flavour.big]\nsummary = \"With more\"\nroot.add-recipes = [\"shell\"]\n[flavour.usual]\ndefault = true\n";
     write(dir.path(), "distro.toml", &format!("{text}{flavours}"));
     let stderr = "error: the project has a problem\n\
-                  distro.toml:13: flavour.big.root.add-recipes: \"shell\" is given twice\n  hint: remove one\n";
+                  distro.toml:14: flavour.big.root.add-recipes: \"shell\" is given twice\n  hint: remove one\n";
     // Also when another one is built.
     fails(&dir, &["build", "--flavour", "usual"], 3, stderr);
     write(dir.path(), "distro.toml", &format!("{text}{}", flavours.replace("add-recipes", "recipes")));
