@@ -93,8 +93,8 @@ Run as services by PID 1:
 
 fn main() -> ExitCode {
     let own_path = std::env::args_os().next().unwrap_or_default();
-    if let Some(program) = rootless::helper::program(own_path.as_ref()) {
-        return code(rootless::helper::run(program, std::env::args_os().skip(1)));
+    if let Some(program) = rootless::launch::program(own_path.as_ref()) {
+        return code(rootless::launch::run(program, std::env::args_os().skip(1)));
     }
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();

@@ -2,13 +2,13 @@
 //! and services; here it is done by
 //!
 //! - [`prepare`], once at boot: folders, control groups, the user's configuration;
-//! - [`serve`], a thread of `distroctl keep-containers`: moves containers' parents ([`helper`]) into their user's group,
+//! - [`serve`], a thread of `distroctl keep-containers`: moves containers' parents ([`launch`]) into their user's group,
 //!   starts a user's engine when somebody connects to its API, and what keeps his containers.
 //!
 //! Nothing of it takes memory for a user who has no containers.
 
 mod cgroup;
-pub(crate) mod helper;
+pub(crate) mod launch;
 mod prepare;
 mod serve;
 mod spawn;

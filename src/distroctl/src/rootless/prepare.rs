@@ -53,7 +53,7 @@ fn prepare(user: &User) -> Result<()> {
     cgroup::delegate(user.uid, user.gid).unwrap_or_else(|error| log(&format!("{error:#}")));
     let mut command = spawn::command(user, "/bin/sh", None)?;
     command.args(["-ec", OWN_FOLDERS]);
-    command.env("STORE", store(user.uid)).env("API", socket(user.uid)).env("HELPERS", super::helper::FOLDER);
+    command.env("STORE", store(user.uid)).env("API", socket(user.uid)).env("HELPERS", super::launch::FOLDER);
     let status = command.status().context("starting /bin/sh")?;
     if !status.success() {
         bail!("making folders: /bin/sh: {status}");

@@ -105,16 +105,8 @@ fn talk(server: &Arc<Server>, client: &Client) -> io::Result<()> {
 
 /// Answers a call; the job it asks for begins after the answer.
 fn answer(server: &Arc<Server>, client: &Client, call: &Call) -> io::Result<()> {
-    let asked = verb(call).zip(call.arguments.first());
-    let Some((verb, unit)) = asked else {
-        let text = format!("no method {} here", call.member);
-        let error = message::error(server.serial(), call.serial, "org.freedesktop.DBus.Error.UnknownMethod", &text);
-        // Signals come to everyone: a client that asks for them gets what it wants.
-        let answer = match call.member.as_str() {
-            "AddMatch" | "RemoveMatch" | "Subscribe" => message::reply(server.serial(), call.serial, &[]),
-            _ => error,
-        };
-        return send(client, call, &answer);
+    let (Some(verb), Some(unit)) = (verb(call), call.arguments.first()) else {
+        return send(client, call, &without_job(server, call));
     };
     let name = unit.strip_suffix(".service").unwrap_or(unit).to_owned();
     if let Err(error) = service::find(&name) {
@@ -130,6 +122,15 @@ fn answer(server: &Arc<Server>, client: &Client, call: &Call) -> io::Result<()> 
         server.tell_all(number, &path, &unit, outcome.as_str());
     };
     spawn(work).map_err(io::Error::other)
+}
+
+/// Signals come to everyone, so a client that asks for them has what it wants.
+fn without_job(server: &Server, call: &Call) -> Vec<u8> {
+    if matches!(call.member.as_str(), "AddMatch" | "RemoveMatch" | "Subscribe") {
+        return message::reply(server.serial(), call.serial, &[]);
+    }
+    let text = format!("no method {} here", call.member);
+    message::error(server.serial(), call.serial, "org.freedesktop.DBus.Error.UnknownMethod", &text)
 }
 
 fn verb(call: &Call) -> Option<Verb> {
