@@ -3,10 +3,14 @@
 use crate::{BOOT_LIMIT, POWER_OFF_LIMIT, iso};
 use anyhow::Result;
 use contract::ready::Ready;
+use std::time::{Duration, Instant};
 use vm::{Accelerator, Boot, Machine, Vm};
 
 /// Name of a container image that holds busybox and nothing else, see [`Guest::make_busybox_image`].
 const BUSYBOX_IMAGE: &str = "localhost/busybox:test";
+
+/// Longest time from a container's start to its web server's answer.
+const SERVE_LIMIT: Duration = Duration::from_secs(120);
 
 /// The login user.
 pub fn user() -> String {
@@ -103,6 +107,20 @@ impl Guest {
         let after = self.ok("cat /proc/sys/kernel/random/boot_id")?;
         assert_ne!(before, after, "READY again without a reboot");
         Ok(())
+    }
+
+    /// Waits until a web server of the guest answers with this text at a port of the build host.
+    pub fn serves(&self, port: u16, text: &str) -> Result<()> {
+        let end = Instant::now() + SERVE_LIMIT;
+        loop {
+            match crate::http_get(port) {
+                Ok(answer) if answer.ends_with(text) => return Ok(()),
+                answer if Instant::now() > end => {
+                    return Err(self.vm.failure(format_args!("port {port}: expected {text:?}, found {answer:?}")));
+                }
+                _ => std::thread::sleep(Duration::from_millis(500)),
+            }
+        }
     }
 
     /// Presses the power button and waits for the end, which must be the guest's own.

@@ -75,7 +75,7 @@ pub fn find_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
 }
 
 /// What a web server answers at this port of the build host.
-pub fn http_get(port: u16) -> Result<String> {
+fn http_get(port: u16) -> Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connecting")?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;

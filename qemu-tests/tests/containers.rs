@@ -2,8 +2,7 @@
 
 use crate::{auto_update, commands};
 use anyhow::Result;
-use qemu_tests::{Guest, Registry, http_get, machine};
-use std::time::{Duration, Instant};
+use qemu_tests::{Guest, Registry, machine};
 use vm::FwCfg;
 
 /// In the guest's network; leads to the registry on the build host.
@@ -146,14 +145,5 @@ fn publish(guest: &Guest, image: &str, port: u16) -> Result<()> {
         "sudo podman run -d --name published -p 8080:80 {image} \
          sh -c 'mkdir /www && echo outside > /www/index.html && exec httpd -f -p 80 -h /www'"
     ))?;
-    let end = Instant::now() + Duration::from_secs(120);
-    loop {
-        match http_get(port) {
-            Ok(text) if text.ends_with("outside\n") => return Ok(()),
-            result if Instant::now() > end => {
-                return Err(guest.failure(format_args!("the published port answers {result:?}")));
-            }
-            _ => std::thread::sleep(Duration::from_millis(500)),
-        }
-    }
+    guest.serves(port, "outside\n")
 }

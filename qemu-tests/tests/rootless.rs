@@ -2,8 +2,7 @@
 //! a reboot.
 
 use anyhow::Result;
-use qemu_tests::{Guest, http_get, machine};
-use std::time::{Duration, Instant};
+use qemu_tests::{Guest, machine};
 use vm::disk::create_data_disk;
 use vm::{Bus, Disk, DiskFormat};
 
@@ -48,7 +47,7 @@ fn containers_of_the_login_user() -> Result<()> {
     assert_eq!(guest.ok("podman exec limited cat /sys/fs/cgroup/memory.max")?, "67108864");
     guest.ok(&format!("timeout {PATIENCE} podman wait --condition=healthy well"))?;
     assert_eq!(guest.ok(&format!("podman run --rm -v kept:/v {image} cat /v/file"))?, "first");
-    reached(&guest, port)?;
+    guest.serves(port, "outside\n")?;
     assert_eq!(guest.ok("sudo podman ps -aq")?, "", "root sees the user's containers");
     // All users' are stopped, and not by the user's hand.
     guest.ok("sudo distroctl stop-containers")?;
@@ -110,20 +109,6 @@ fn networks(guest: &Guest, image: &str) -> Result<()> {
     assert_ne!(refused.status, 0);
     assert!(refused.stderr.contains("80") && refused.stderr.contains("ermission denied"), "{}", refused.stderr);
     guest.ok(&format!("podman run -d --name published --restart always -p 8080:80 {image} {serve}")).map(drop)
-}
-
-/// A published port is reached from outside the guest.
-fn reached(guest: &Guest, port: u16) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(120);
-    loop {
-        match http_get(port) {
-            Ok(text) if text.ends_with("outside\n") => return Ok(()),
-            result if Instant::now() > end => {
-                return Err(guest.failure(format_args!("the published port answers {result:?}")));
-            }
-            _ => std::thread::sleep(Duration::from_millis(500)),
-        }
-    }
 }
 
 /// Restart policies and health checks.
