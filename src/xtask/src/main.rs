@@ -7,6 +7,7 @@ mod deps;
 mod kernel;
 mod run;
 mod setup;
+mod slowest;
 mod soak;
 mod tally;
 mod test;

@@ -2,11 +2,15 @@
 
 use crate::run::{Result, cargo, create_folder, root, shown, succeeds, target};
 use crate::setup::setup;
+use crate::slowest::Runs;
 use crate::tally::Tally;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+/// Machines at a time: more than two only slow each other down where there is no KVM.
+const MACHINES: usize = 2;
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -74,7 +78,7 @@ pub(crate) fn test(options: &Options) -> Result<bool> {
     if options.wants(Kind::Unit) {
         timed(&mut tally, "unit tests", |tally| {
             let arguments = ["test", "--workspace", "--exclude", "qemu-tests", "--no-fail-fast"];
-            libtest(tally, "unit tests", cargo(&arguments).args(["--"]).args(filter))
+            libtest(tally, "unit tests", cargo(&arguments).args(["--"]).args(filter)).map(drop)
         })?;
     }
     if options.wants(Kind::Boot) {
@@ -146,15 +150,17 @@ pub(crate) fn image_command(iso: &Path) -> Command {
 
 fn boot_tests(tally: &mut Tally, filter: Option<&str>) -> Result<()> {
     let Some(iso) = build_image(tally, &target().join("qemu-tests"))? else { return Ok(()) };
-    // Two machines at a time: more only slow each other down where there is no KVM.
     let mut command = cargo(&["test", "--package", "qemu-tests", "--no-fail-fast", "--"]);
-    command.args(["--test-threads=2"]).args(filter).env("MKDISTRO_TEST_ISO", iso);
-    libtest(tally, "boot tests", &mut command)
+    command.args([format!("--test-threads={MACHINES}").as_str()]).args(filter).env("MKDISTRO_TEST_ISO", iso);
+    let runs = libtest(tally, "boot tests", &mut command)?;
+    print!("-- the slowest:\n{}", runs.slowest(MACHINES));
+    Ok(())
 }
 
 /// Runs `cargo test` and counts. One that fails without a failed test (it does not compile, say) is a failure itself.
-fn libtest(tally: &mut Tally, name: &str, command: &mut Command) -> Result<()> {
+fn libtest(tally: &mut Tally, name: &str, command: &mut Command) -> Result<Runs> {
     println!("$ {}", shown(command));
+    let mut runs = Runs::default();
     let failed_before = tally.failed;
     let context = |error: std::io::Error| format!("running {name}: {error}");
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(context)?;
@@ -163,13 +169,14 @@ fn libtest(tally: &mut Tally, name: &str, command: &mut Command) -> Result<()> {
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
             tally.line(line.trim_end());
+            runs.line(line.trim_end());
         }
     }
     let status = child.wait().map_err(context)?;
     if !status.success() && tally.failed == failed_before {
         tally.check(name, false);
     }
-    Ok(())
+    Ok(runs)
 }
 
 #[cfg(test)]
