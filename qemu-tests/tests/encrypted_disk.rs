@@ -27,7 +27,7 @@ needs = [\"busybox\"]
 [[service]]
 name = \"limited\"
 command = [\"/bin/sh\", \"-c\", \"(for n in $(seq 30); do sleep 100000 & done); exec sleep 100000\"]
-limits = { nofile = 512, memory-mib = 32, pids = 20 }
+limits = { nofile = 512, memory-mib = 32, pids = 20, cpu-percent = 50 }
 ";
 const OPENED: &str = "device /dev/mapper/data-disk";
 
@@ -150,8 +150,8 @@ fn limits(guest: &Guest) -> Result<()> {
     assert_eq!(guest.ok(&format!("cat /proc/{pid}/cgroup"))?, "0::/system/limited");
     let files = guest.ok(&format!("sudo awk '/^Max open files/ {{ print $4, $5 }}' /proc/{pid}/limits"))?;
     assert_eq!(files, "512 512");
-    let told = guest.ok(&format!("cd {GROUP} && cat pids.max memory.max memory.oom.group"))?;
-    assert_eq!(told, "20\n33554432\n1");
+    let told = guest.ok(&format!("cd {GROUP} && cat pids.max memory.max memory.oom.group cpu.max"))?;
+    assert_eq!(told, "20\n33554432\n1\n50000 100000");
     // It wants 30.
     guest.ok(&format!("grep -q '^max [1-9]' {GROUP}/pids.events && test $(cat {GROUP}/pids.current) -le 20"))?;
     // One process more, with more memory than all of them may have: they are killed together, and the service starts again.

@@ -83,6 +83,8 @@ pub struct Limits {
     pub memory_mib: Option<u64>,
     /// Processes and threads (`pids.max` of its cgroup).
     pub pids: Option<u64>,
+    /// Processor time of all its processes together, in percent of one processor (`cpu.max` of its cgroup).
+    pub cpu_percent: Option<u64>,
 }
 
 /// One service.
@@ -191,8 +193,13 @@ pub fn encode(services: &[Service]) -> String {
         if service.manual {
             push(&mut out, "manual", "");
         }
-        let Limits { nofile, memory_mib, pids } = service.limits;
-        for (key, limit) in [("limit-nofile", nofile), ("limit-memory-mib", memory_mib), ("limit-pids", pids)] {
+        let Limits { nofile, memory_mib, pids, cpu_percent } = service.limits;
+        for (key, limit) in [
+            ("limit-nofile", nofile),
+            ("limit-memory-mib", memory_mib),
+            ("limit-pids", pids),
+            ("limit-cpu-percent", cpu_percent),
+        ] {
             limit.into_iter().for_each(|limit| push(&mut out, key, limit));
         }
         if let Some(tty) = &service.tty {
@@ -264,6 +271,7 @@ fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(),
         "limit-nofile" => service.limits.nofile = Some(number(line, key, value)?),
         "limit-memory-mib" => service.limits.memory_mib = Some(number(line, key, value)?),
         "limit-pids" => service.limits.pids = Some(number(line, key, value)?),
+        "limit-cpu-percent" => service.limits.cpu_percent = Some(number(line, key, value)?),
         "tty" => service.tty = Some(value.into()),
         "stop-arg" => service.stop_command.push(value.into()),
         "stop-signal" => service.stop_signal = number(line, key, value)?,
@@ -305,7 +313,7 @@ mod tests {
         limited.ready = Readiness::Notify;
         limited.restart_delay_ms = 1500;
         limited.manual = true;
-        limited.limits = Limits { nofile: Some(64), memory_mib: None, pids: Some(5) };
+        limited.limits = Limits { nofile: Some(64), memory_mib: None, pids: Some(5), cpu_percent: Some(250) };
         let services = vec![podman, shell, limited];
         let text = encode(&services);
         assert!(text.contains("\nlisten 0660 1000 /run/a b.sock\n"), "{text}");

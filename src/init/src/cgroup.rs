@@ -63,16 +63,36 @@ pub(crate) fn of_service(name: &str) -> Option<File> {
 /// whole, so that it starts again instead of limping on.
 pub(crate) fn limit(name: &str, limits: &Limits) -> Result<(), Failure> {
     let memory = limits.memory_mib.map(|mib| mib.saturating_mul(1 << 20));
-    let files = [("pids.max", limits.pids), ("memory.max", memory), ("memory.oom.group", memory.map(|_| 1))];
+    let text = |value: Option<u64>| value.map(|value| value.to_string());
+    let files = [
+        ("pids.max", text(limits.pids)),
+        ("memory.max", text(memory)),
+        ("memory.oom.group", text(memory.map(|_| 1))),
+        ("cpu.max", limits.cpu_percent.map(cpu_max)),
+    ];
     for (file, value) in files {
         let Some(value) = value else { continue };
         let path = format!("{SERVICES}/{name}/{file}");
-        fs::write(&path, value.to_string()).map_err(Failure::of("limit", &path))?;
+        fs::write(&path, value).map_err(Failure::of("limit", &path))?;
     }
     Ok(())
+}
+
+/// Microseconds in each tenth of a second (cgroup-v2.rst, "cpu.max").
+fn cpu_max(percent: u64) -> String {
+    format!("{} 100000", percent.saturating_mul(1000))
 }
 
 /// Kills every process of the service's group.
 pub(crate) fn kill(name: &str) {
     let _ = fs::write(format!("{SERVICES}/{name}/cgroup.kill"), "1");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn processor_time_is_a_share_of_a_tenth_of_a_second() {
+        assert_eq!(super::cpu_max(50), "50000 100000");
+        assert_eq!(super::cpu_max(250), "250000 100000");
+    }
 }

@@ -60,7 +60,7 @@ fn recipe() -> Recipe {
             stop_signal: "TERM".into(),
             stop_timeout: 10,
             required: false,
-            limits: LimitsEntry { nofile: Some(1), memory_mib: Some(1), pids: Some(1) },
+            limits: LimitsEntry { nofile: Some(1), memory_mib: Some(1), pids: Some(1), cpu_percent: Some(1) },
         }],
         allow: vec![Allow { check: "a".into(), path: "/a".into(), reason: "a".into() }],
         ..Recipe::default()

@@ -38,7 +38,7 @@ const UNIT: &str = "After Before Requires Requisite Wants BindsTo PartOf Descrip
     RequiresMountsFor WantsMountsFor DefaultDependencies CollectMode";
 /// `[Service]`, likewise.
 const SERVICE: &str = "Type Restart RestartSec TimeoutStartSec TimeoutStopSec TimeoutSec Environment WorkingDirectory \
-    ExecStart ExecStartPre ExecStartPost ExecStop ExecStopPost RemainAfterExit MemoryMax TasksMax LimitNOFILE \
+    ExecStart ExecStartPre ExecStartPost ExecStop ExecStopPost RemainAfterExit MemoryMax TasksMax CPUQuota LimitNOFILE \
     SyslogIdentifier KillMode Delegate NotifyAccess PIDFile StandardOutput StandardError SendSIGHUP GuessMainPID";
 /// `[Install]`, likewise.
 const INSTALL: &str = "WantedBy RequiredBy UpheldBy DefaultInstance Also";

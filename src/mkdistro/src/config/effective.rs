@@ -145,6 +145,7 @@ impl Checked {
                 nofile: entry.limits.nofile,
                 memory_mib: entry.limits.memory_mib,
                 pids: entry.limits.pids,
+                cpu_percent: entry.limits.cpu_percent,
             },
             stop_command: entry.stop_command.clone(),
             stop_signal: signal.map_or(defaults.stop_signal, |(_, number)| *number),

@@ -173,6 +173,8 @@ pub struct LimitsEntry {
     pub memory_mib: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
+    /// Percent of one processor.
+    pub cpu_percent: Option<u64>,
 }
 
 fn default_ready() -> String {

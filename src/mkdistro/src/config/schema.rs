@@ -189,6 +189,7 @@ static LIMITS: &[Key] = &[
     optional("nofile", Kind::Integer(16, 1 << 30)),
     optional("memory-mib", Kind::Integer(4, 1 << 24)),
     optional("pids", Kind::Integer(1, 1 << 22)),
+    optional("cpu-percent", Kind::Integer(1, 100_000)),
 ];
 
 static SERVICE: &[Key] = &[

@@ -373,10 +373,16 @@ impl Maker<'_> {
             Some(text) => time_span::bytes(text).map_err(|text| wrong("MemoryMax", text))?,
             None => None,
         };
+        // Two processors are 200 % (systemd.resource-control(5)).
+        let cpu = value("CPUQuota").map(|text| {
+            let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<u64>().ok());
+            percent.filter(|percent| *percent > 0).ok_or_else(|| wrong("CPUQuota", format!("no percentage: {text:?}")))
+        });
         Ok(Limits {
             nofile: number("LimitNOFILE")?,
             memory_mib: memory.map(|bytes| bytes.div_ceil(1 << 20).max(1)),
             pids: number("TasksMax")?,
+            cpu_percent: cpu.transpose()?,
         })
     }
 }

@@ -35,7 +35,7 @@ fn a_container_with_all_that_belongs_to_it() {
             "web.container",
             "[Unit]\nAfter=db.service\nRequires=db.service\n[Container]\nImage=localhost/a\nNetwork=lan.network\n\
              Volume=data.volume:/d\nExec=sh -c 'echo $$HOME ${WHO}' %N\n[Service]\nRestart=always\nRestartSec=2s\n\
-             Environment=WHO=me\nExecStartPre=-/bin/x $WHO\nMemoryMax=64M\nTimeoutStopSec=1min\n[Install]\n\
+             Environment=WHO=me\nExecStartPre=-/bin/x $WHO\nMemoryMax=64M\nCPUQuota=150%\nTimeoutStopSec=1min\n[Install]\n\
              WantedBy=multi-user.target\n",
         ),
         ("db.container", "[Container]\nImage=localhost/a\n"),
@@ -62,7 +62,8 @@ fn a_container_with_all_that_belongs_to_it() {
         (service.ready.clone(), service.restart, service.restart_delay_ms),
         (Readiness::Notify, Restart::Always, 2000)
     );
-    assert_eq!((service.stop_timeout_secs, service.limits.memory_mib, service.manual), (60, Some(64), false));
+    assert_eq!((service.stop_timeout_secs, service.manual), (60, false));
+    assert_eq!((service.limits.memory_mib, service.limits.cpu_percent), (Some(64), Some(150)));
     assert_eq!(web.env, [("WHO".into(), "me".into()), ("PODMAN_SYSTEMD_UNIT".into(), "web.service".into())]);
     assert_eq!(web.starts, ["data-volume", "db", "lan-network"]);
     // What is needed at boot starts at boot; who is not wanted by anybody does not.

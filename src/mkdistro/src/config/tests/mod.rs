@@ -319,7 +319,7 @@ fn schema_and_types_have_the_same_keys() {
     let text = "schema = 1\nsummary = \"s\"\napplets = { program = \"/a\", folder = \"/b\" }\npackages = [\"aa\"]\n\
                 files = [\"/a\"]\n[[directory]]\npath = \"/c\"\n[[write]]\npath = \"/d\"\ncontent = \"\"\n[[service]]\n\
                 name = \"s\"\ncommand = [\"/a\"]\nlisten = \"/run/s\"\n\
-                limits = { nofile = 16, memory-mib = 4, pids = 1 }\n\
+                limits = { nofile = 16, memory-mib = 4, pids = 1, cpu-percent = 1 }\n\
                 [[allow]]\ncheck = \"name\"\npath = \"/a\"\nreason = \"r\"\n";
     let recipe = parse_recipe("packages/x.toml", text).unwrap();
     for (value, table) in [
