@@ -207,6 +207,8 @@ pub enum Because {
     Builder,
     /// The user's overlay.
     Overlay,
+    /// A container image: `by` is its name, or the names of those that share the layer.
+    Image,
     /// The image does not tell.
     Unknown,
 }

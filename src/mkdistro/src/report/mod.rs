@@ -10,6 +10,7 @@ pub mod data;
 mod difference;
 mod embedded;
 mod image;
+mod images;
 mod kernel;
 pub mod page;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use bill::Bill;
 use contents::{StoredBytes, Why};
 use cost::Loads;
 use data::{Because, FileRow, RecipeCost, Report};
+use images::Images;
 
 pub use image::Opened;
 
@@ -49,9 +51,10 @@ pub fn of_project(
     let checked = &fetched.locked.checked;
     let lock = &fetched.locked.lock;
     let mut notes = Vec::new();
-    let mut tree = &root.tree;
+    let whole = root.images.with_root(&root.tree)?;
+    let mut tree: &Tree = &whole;
     let stored = image.map(|image| {
-        let (stored, estimated) = image::stored_for(&root.tree, image);
+        let (stored, estimated) = image::stored_for(&whole, image);
         if estimated == 0 {
             // With what the build adds to a root at its end, such as bills of materials.
             tree = &image.tree;
@@ -63,9 +66,11 @@ pub fn of_project(
         ));
         stored
     });
+    let images = Images::of(tree);
+    let builder = || Why { package: "mkdistro".into(), recipe: None, because: Because::Builder, by: String::new() };
     let why = |path: &[u8], _: &Node| match root.tree.get(path) {
         Some(node) => Why::of_root(&root.reasons, path, node),
-        None => Why { package: "mkdistro".into(), recipe: None, because: Because::Builder, by: String::new() },
+        None => images.why(path).unwrap_or_else(builder),
     };
     let files = contents::files(tree, stored.as_ref(), &why);
     let bill = inventory.map(Bill::of_packages);
@@ -95,12 +100,13 @@ pub fn of_image(image: &Opened, old: Option<&Opened>) -> Result<Report> {
     let lock = embedded::lock(&image.tree);
     let checked = embedded::project(&image.tree);
     let stored: &StoredBytes = &image.stored;
+    let images = Images::of(&image.tree);
     // Bills have no links; a link is from where its target is from.
     let why = |path: &[u8], _: &Node| {
         let real = image.tree.resolve(path).unwrap_or_default();
         let told = |path: &[u8]| image.bill.as_ref().and_then(|bill| bill.why(&show(path)));
         let linked = || told(&real).map(|target| Why { package: target.package, ..Why::unknown() });
-        told(path).or_else(linked).unwrap_or_else(Why::unknown)
+        images.why(path).or_else(|| told(path)).or_else(linked).unwrap_or_else(Why::unknown)
     };
     let files = contents::files(&image.tree, Some(stored), &why);
     let mut notes = Vec::new();
@@ -150,7 +156,8 @@ fn costs(
     let loader = elf::Loader::new(tree);
     let shown = |paths: Vec<Vec<u8>>| -> Vec<String> { paths.iter().map(|path| show(path)).collect() };
     let mut loads = Loads::new();
-    for file in files.iter().filter(|file| file.because != Because::Module) {
+    // Modules load nothing this way, and what is in container images is no business of the root's loader.
+    for file in files.iter().filter(|file| !matches!(file.because, Because::Module | Because::Image)) {
         let needed = loader.needs(file.path.trim_start_matches('/').as_bytes())?;
         if !needed.is_empty() {
             loads.insert(file.path.clone(), shown(needed));

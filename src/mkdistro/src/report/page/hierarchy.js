@@ -1,6 +1,6 @@
 // The image as a tree: package or recipe → folder → file, and beside the root's files what else the image holds.
 const Hierarchy = (() => {
-  const OTHERS = { module: "kernel modules", builder: "mkdistro", overlay: "overlay" };
+  const OTHERS = { module: "kernel modules", builder: "mkdistro", overlay: "overlay", image: "container images" };
 
   const leaf = (name, kind, bytes, stored, file) => ({ name, kind, bytes, stored: stored ?? bytes, file, children: null });
   const folder = (name, kind) => ({ name, kind, bytes: 0, stored: 0, file: null, children: new Map() });

@@ -7,6 +7,7 @@ const Reason = (() => {
       case "module": return `kernel module for ${file.by}`;
       case "builder": return "every root has it";
       case "overlay": return "overlay";
+      case "image": return file.by ? `container image ${file.by}` : "container images";
       default: return "unknown";
     }
   };
