@@ -118,6 +118,11 @@ fn kept(guest: &Guest, image: &str) -> Result<()> {
          {image} sh -c 'sleep 3; touch /tmp/well; sleep 1000000'"
     ))?;
     guest.ok(&format!("timeout {PATIENCE} podman wait --condition=healthy well"))?;
+    guest.ok(&format!(
+        "podman run -d --name sick --health-cmd false --health-retries 1 --health-interval 1h {image} sleep 1000000"
+    ))?;
+    wait_for(guest, "sudo distroctl status | grep -q 'problem *container sick of core: unhealthy'")?;
+    guest.ok("podman rm -f -t 0 sick")?;
     guest.ok(&format!("podman run -d --name by-hand --restart unless-stopped {image} sleep 1000000"))?;
     let id = guest.ok("podman inspect -f '{{.Id}}' by-hand")?;
     guest.ok("podman stop -t 0 by-hand")?;

@@ -9,6 +9,7 @@ mod health;
 mod keep;
 mod order;
 mod place;
+mod problems;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod unit;
 mod work;
 
 pub(crate) use keep::run as keep;
+pub(crate) use problems::all as problems;
 pub(crate) use stop::stop_all;
 pub(crate) use unit::{Health, health_of};
 

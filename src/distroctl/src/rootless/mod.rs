@@ -19,6 +19,11 @@ pub(crate) use prepare::run as prepare;
 pub(crate) use serve::serve;
 pub(crate) use stop::Stops;
 
+/// Users who may have containers: uid and name.
+pub(crate) fn users() -> impl Iterator<Item = (u32, String)> {
+    users::all().into_iter().map(|user| (user.uid, user.name))
+}
+
 /// Where a user's engine answers.
 pub(crate) fn socket(uid: u32) -> String {
     format!("{}/{uid}.sock", contract::paths::USER_ENGINES)

@@ -6,7 +6,7 @@ use contract::paths;
 
 use crate::guest::{Guest, memory_kib, uptime_seconds};
 use crate::service::{self, Known};
-use crate::{addresses, file, network, provision};
+use crate::{addresses, containers, file, network, provision};
 
 /// Warnings that are shown.
 const WARNINGS: usize = 5;
@@ -66,8 +66,7 @@ impl Report {
         let mut problems = problems(&services, &data, &warnings);
         let told: Vec<String> = provision::problems().into_iter().filter(|line| !problems.contains(line)).collect();
         problems.extend(told);
-        let containers = std::fs::read_to_string(paths::CONTAINER_PROBLEMS).unwrap_or_default();
-        problems.extend(containers.lines().map(|line| format!("container {line}")));
+        problems.extend(containers::problems());
         Self {
             kernel: uname.release().to_string_lossy().into_owned(),
             host: uname.nodename().to_string_lossy().into_owned(),
