@@ -2,6 +2,7 @@
 //! two small text formats the builder writes for the guest. Pure: no I/O, no dependencies, so that PID 1 can use it.
 
 pub mod cmdline;
+pub mod container;
 pub mod control;
 pub mod data_partition;
 pub mod fields;

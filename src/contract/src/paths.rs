@@ -27,6 +27,8 @@ pub const INIT: &str = "/sbin/init";
 
 /// Run-time state of the guest's own programs.
 pub const RUN_DIR: &str = "/run/distro";
+/// Exists where PID 1 runs in a container: its options, see [`crate::container::options`].
+pub const CONTAINER: &str = "/run/distro/container";
 /// The READY line of [`crate::ready`], as a file.
 pub const READY: &str = "/run/distro/ready";
 /// One file per service, its content is a [`crate::service::Status`].

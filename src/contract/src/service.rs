@@ -87,6 +87,30 @@ pub struct Limits {
     pub cpu_percent: Option<u64>,
 }
 
+/// Where PID 1 runs, for services that make sense only in one of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On a kernel of its own: what does the kernel's work there.
+    Machine,
+    /// In a container, whose kernel is somebody else's.
+    Container,
+}
+
+impl Place {
+    /// The word in the table and in recipes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Container => "container",
+        }
+    }
+
+    /// The place of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Machine, Self::Container].into_iter().find(|place| place.as_str() == word)
+    }
+}
+
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -109,6 +133,8 @@ pub struct Service {
     pub ready: Readiness,
     /// Socket that it is handed.
     pub listen: Option<Listen>,
+    /// Where it runs; `None`: everywhere. Where it does not, it counts as ready for those that wait for it.
+    pub place: Option<Place>,
     /// What happens when its process ends.
     pub restart: Restart,
     /// At least so long passes between its end and the next start.
@@ -125,7 +151,7 @@ pub struct Service {
     pub stop_signal: i32,
     /// Seconds from the stop command or signal to SIGKILL.
     pub stop_timeout_secs: u32,
-    /// Whether a failure for good opens the rescue shell.
+    /// Whether a failure for good opens the rescue shell; in a container it ends PID 1.
     pub required: bool,
 }
 
@@ -142,6 +168,7 @@ impl Service {
             after: Vec::new(),
             ready: Readiness::default(),
             listen: None,
+            place: None,
             restart: Restart::default(),
             restart_delay_ms: 0,
             manual: false,
@@ -185,6 +212,9 @@ pub fn encode(services: &[Service]) -> String {
         }
         if let Some(Listen { path, mode, gid }) = &service.listen {
             push(&mut out, "listen", format_args!("{mode:04o} {gid} {path}"));
+        }
+        if let Some(place) = service.place {
+            push(&mut out, "where", place.as_str());
         }
         push(&mut out, "restart", service.restart.as_str());
         if service.restart_delay_ms != 0 {
@@ -262,6 +292,10 @@ fn set(service: &mut Service, line: usize, key: &str, value: &str) -> Result<(),
             let wrong = || malformed(format!("expected an octal mode, a gid and a path, found {value:?}"));
             service.listen = Some(listen(value).ok_or_else(wrong)?);
         }
+        "where" => {
+            let unknown = || malformed(format!("unknown place {value:?}"));
+            service.place = Some(Place::from_word(value).ok_or_else(unknown)?);
+        }
         "restart" => {
             service.restart =
                 Restart::from_word(value).ok_or_else(|| malformed(format!("unknown restart policy {value:?}")))?;
@@ -291,7 +325,7 @@ fn listen(value: &str) -> Option<Listen> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, Listen, Readiness, Restart, Service, decode, encode};
+    use super::{Limits, Listen, Place, Readiness, Restart, Service, decode, encode};
 
     #[test]
     fn reads_what_it_writes() {
@@ -307,6 +341,7 @@ mod tests {
         podman.required = true;
         let mut shell = Service::new("shell", vec!["/bin/sh".into()]);
         shell.tty = Some("ttyS0".into());
+        shell.place = Some(Place::Machine);
         shell.uid = 1000;
         shell.ready = Readiness::Exit;
         let mut limited = Service::new("limited", vec!["/bin/x".into()]);
@@ -332,10 +367,10 @@ mod tests {
 
     #[test]
     fn a_bad_line_loses_only_itself() {
-        let (services, problems) = decode("arg a\nservice s\narg /bin/s\nuid x\nready never\narg -f\nfoo\n");
+        let (services, problems) = decode("arg a\nservice s\narg /bin/s\nuid x\nready never\narg -f\nfoo\nwhere x\n");
         assert_eq!(services.len(), 1);
         assert_eq!(services[0].command, ["/bin/s", "-f"]);
         let lines: Vec<usize> = problems.iter().map(|problem| problem.line).collect();
-        assert_eq!(lines, [1, 4, 5, 7]);
+        assert_eq!((lines, services[0].place), (vec![1, 4, 5, 7, 8], None));
     }
 }

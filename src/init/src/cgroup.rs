@@ -9,8 +9,10 @@ use std::io;
 use contract::service::Limits;
 
 use crate::failure::Failure;
+use crate::root::NO_EXEC;
+use crate::sys;
 
-const ROOT: &str = "/sys/fs/cgroup";
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
 const OWN: &str = "/sys/fs/cgroup/init";
 const SERVICES: &str = "/sys/fs/cgroup/system";
 
@@ -24,6 +26,27 @@ pub(crate) fn set_up() -> Result<(), Failure> {
     make(SERVICES)?;
     hand_down(ROOT)?;
     hand_down(SERVICES)
+}
+
+/// In a container whose cgroup namespace is the host's: one of its own, so that the container's group is the root here, too.
+/// Without cgroup v2 there is nothing to set up.
+pub(crate) fn enter_namespace() -> Result<(), Failure> {
+    let own = fs::read_to_string("/proc/self/cgroup").map_err(Failure::of("read", "/proc/self/cgroup"))?;
+    if own.trim_end() != "0::/" {
+        if !own.starts_with("0::/") || own.lines().count() != 1 {
+            let error = io::Error::other("not only cgroup v2, services have no groups");
+            return Err(Failure::new("use", "/proc/self/cgroup", error));
+        }
+        sys::new_cgroup_namespace().map_err(Failure::of("make cgroup namespace for", own.trim_end()))?;
+        rustix::mount::mount("cgroup2", ROOT, "cgroup2", NO_EXEC, c"").map_err(Failure::of("mount cgroup2", ROOT))?;
+    }
+    // Written as files, groups would look as if they were there.
+    const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
+    let found = rustix::fs::statfs(ROOT).map_err(Failure::of("look at", ROOT))?;
+    if found.f_type != CGROUP2_MAGIC {
+        rustix::mount::mount("cgroup2", ROOT, "cgroup2", NO_EXEC, c"").map_err(Failure::of("mount cgroup2", ROOT))?;
+    }
+    Ok(())
 }
 
 fn make(path: &str) -> Result<(), Failure> {

@@ -10,7 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::sys;
+use crate::service::log;
+use crate::{container, sys};
 
 struct Output {
     consoles: Vec<String>,
@@ -39,6 +40,14 @@ pub(crate) fn say(message: &str) {
 
 fn say_line(message: &str) {
     let line = format!("init: {message}\n");
+    if container::is_one() {
+        // The kernel log and terminals are the host's: to the container's own log, and to where `distroctl logs` looks.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        if let Ok(mut log) = log::open("init") {
+            let _ = log.write_all(format!("{message}\n").as_bytes());
+        }
+        return;
+    }
     if let Some(mut log) = open("kmsg") {
         // Facility daemon, level debug: kept in the kernel log and not printed a second time by the kernel.
         let _ = log.write_all(format!("<31>{line}").as_bytes());
@@ -71,6 +80,9 @@ pub(crate) fn has_hardware(tty: &str) -> bool {
 
 /// Waits a moment until what was printed has left the machine.
 pub(crate) fn drain() {
+    if container::is_one() {
+        return;
+    }
     for console in usable() {
         let Some(console) = open(&console) else { continue };
         for _ in 0..25 {

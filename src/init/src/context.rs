@@ -6,21 +6,24 @@ use contract::cmdline;
 use contract::paths::SETTINGS;
 use contract::settings::Settings;
 
-use crate::console;
+use crate::{console, container};
 
 /// Settings and command line.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// From the image; defaults if they cannot be read.
     pub(crate) settings: Settings,
-    /// `/proc/cmdline`.
+    /// `/proc/cmdline`; in a container PID 1's arguments.
     pub(crate) command_line: String,
 }
 
 impl Context {
     /// Reads both and sets up the messages. Needs `/proc`.
     pub(crate) fn read() -> Self {
-        let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        let command_line = match container::is_one() {
+            true => container::options(),
+            false => fs::read_to_string("/proc/cmdline").unwrap_or_default(),
+        };
         let text = fs::read_to_string(SETTINGS);
         let decoded = text
             .map_err(|error| error.to_string())

@@ -7,6 +7,7 @@ mod alias;
 mod cgroup;
 mod coldplug;
 mod console;
+mod container;
 mod context;
 mod control;
 mod failure;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next();
     if std::process::id() == 1 {
+        if container::detect() {
+            rescue::open_on_panic(rescue::Ask::No);
+            container::run()
+        }
         let in_initramfs = program.is_some_and(|program| program == "/init");
         rescue::open_on_panic(if in_initramfs { rescue::Ask::First } else { rescue::Ask::No });
         if in_initramfs { initramfs::run() } else { root::run() }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::fs::inotify;
 
-use crate::sys;
+use crate::{container, sys};
 
 const FOLDER: &str = "/dev/input";
 const KEY_POWER: u16 = 116;
@@ -22,8 +22,11 @@ pub(crate) struct Buttons {
 }
 
 impl Buttons {
-    /// Opens those that are there.
+    /// Opens those that are there; in a container they are the host's.
     pub(crate) fn new() -> Self {
+        if container::is_one() {
+            return Self { watch: None, has_folder: false, devices: Vec::new() };
+        }
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok();
         let mut buttons = Self { watch, has_folder: false, devices: Vec::new() };
         buttons.scan();

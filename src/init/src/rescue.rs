@@ -10,6 +10,7 @@ use rustix::system::RebootCommand;
 
 use crate::cgroup;
 use crate::console;
+use crate::container;
 use crate::failure::Failure;
 use crate::modules::{Lists, Loader};
 use crate::power::Buttons;
@@ -121,6 +122,9 @@ pub(crate) enum Ask {
 /// Where PID 1 cannot go on: prints the reason, opens shells if there is one, restarts when they are left. Without a
 /// shell, or somebody who wants it, the reason stays for a minute.
 pub(crate) fn last_resort(reason: &str, ask: Ask) -> ! {
+    if container::is_one() {
+        container::fail(reason)
+    }
     console::say(reason);
     console::say("hint: boot with `distro.verbose loglevel=7` to see more");
     if !std::path::Path::new(SHELL).exists() {

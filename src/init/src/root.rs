@@ -18,8 +18,8 @@ use crate::steps::{self, Action, Need, Step};
 use crate::supervisor::Supervisor;
 use crate::{cgroup, sys, sysctl};
 
-const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
-const NO_EXEC: MountFlags = SAFE.union(MountFlags::NOEXEC);
+pub(crate) const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
+pub(crate) const NO_EXEC: MountFlags = SAFE.union(MountFlags::NOEXEC);
 
 /// Mounted already by the first stage; here for a root that is booted without one.
 const API: &[Step] = &[
@@ -32,7 +32,7 @@ const STEPS: &[Step] = &[
     Step::call("make mounts shared below", "/", Need::Optional, |_| share_mounts()),
     mount("mount tmpfs", "/run", Need::Required, "tmpfs", SAFE, c"mode=0755,size=20%"),
     mount("mount tmpfs", "/tmp", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=25%"),
-    mount("mount devpts", "/dev/pts", Need::Optional, "devpts", DEVPTS, c"gid=5,mode=620,ptmxmode=666"),
+    mount("mount devpts", "/dev/pts", Need::Optional, "devpts", DEVPTS, DEVPTS_DATA),
     mount("mount tmpfs", "/dev/shm", Need::Optional, "tmpfs", SAFE, c"mode=1777,size=25%"),
     mount("mount mqueue", "/dev/mqueue", Need::Optional, "mqueue", NO_EXEC, c""),
     mount("mount cgroup2", "/sys/fs/cgroup", Need::Required, "cgroup2", NO_EXEC, c"nsdelegate,memory_recursiveprot"),
@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
     link("/dev/stdout", "/proc/self/fd/1"),
     link("/dev/stderr", "/proc/self/fd/2"),
     Step { what: "create", path: SERVICE_STATE_DIR, need: Need::Optional, action: Action::Folder },
-    Step::call("mount tmpfs", SERVICE_LOG_DIR, Need::Optional, |_| mount_logs()),
+    LOGS,
     Step { what: "create", path: "/run/lock", need: Need::Optional, action: Action::Folder },
     Step::call("mount tmpfs", "/run/user", Need::Optional, mount_user_folder),
     Step::call("set up cgroups in", "/sys/fs/cgroup", Need::Optional, |_| cgroup::set_up()),
@@ -59,9 +59,11 @@ const STEPS: &[Step] = &[
     }),
 ];
 
-const DEVPTS: MountFlags = MountFlags::NOSUID.union(MountFlags::NOEXEC);
+pub(crate) const DEVPTS: MountFlags = MountFlags::NOSUID.union(MountFlags::NOEXEC);
+pub(crate) const DEVPTS_DATA: &std::ffi::CStr = c"gid=5,mode=620,ptmxmode=666";
+pub(crate) const LOGS: Step = Step::call("mount tmpfs", SERVICE_LOG_DIR, Need::Optional, |_| mount_logs());
 
-const fn mount(
+pub(crate) const fn mount(
     what: &'static str,
     path: &'static str,
     need: Need,
@@ -72,7 +74,7 @@ const fn mount(
     Step { what, path, need, action: Action::Mount(kind, flags, data) }
 }
 
-const fn link(path: &'static str, target: &'static str) -> Step {
+pub(crate) const fn link(path: &'static str, target: &'static str) -> Step {
     Step { what: "link", path, need: Need::Optional, action: Action::Link(target) }
 }
 
@@ -108,14 +110,14 @@ fn open_rescue(reason: &str, context: &Context, signals: &Signals) {
 }
 
 /// Container engines want mounts to propagate; systemd does the same.
-fn share_mounts() -> Result<(), Failure> {
+pub(crate) fn share_mounts() -> Result<(), Failure> {
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", shared).map_err(Failure::of("make mounts shared below", "/"))
 }
 
 /// The login user's run-time folder, `/run/user/UID`, with a limit of its own, as pam_systemd(8) has it elsewhere:
 /// engines without rights keep their state there.
-fn mount_user_folder(context: &Context) -> Result<(), Failure> {
+pub(crate) fn mount_user_folder(context: &Context) -> Result<(), Failure> {
     let uid = context.settings.uid;
     let path = format!("/run/user/{uid}");
     let data = CString::new(format!("mode=0700,uid={uid},gid={uid},size=10%")).unwrap_or_default();
@@ -145,7 +147,7 @@ fn log_room(ram_bytes: u64) -> u64 {
 /// child would inherit its value. What protects a daemon would protect what it starts: login sessions of sshd have its
 /// value, and conmon gives containers the one it was started with by the engine. A container that takes all memory must
 /// be the one to go; daemons are small and start again.
-fn set_limits() -> Result<(), Failure> {
+pub(crate) fn set_limits() -> Result<(), Failure> {
     const FILES: Option<u64> = Some(1 << 20);
     let limits = [
         ("nofile", Resource::Nofile, FILES, FILES),

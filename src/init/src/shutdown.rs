@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
+use contract::container::STOP_SIGNAL;
 use rustix::system::RebootCommand;
 
 use crate::console;
@@ -11,7 +12,7 @@ use crate::reap::{self, Reaped};
 use crate::service::stop::{Stop, StopAction};
 use crate::service::{ending, state};
 use crate::supervisor::Supervisor;
-use crate::{sys, unmount};
+use crate::{container, sys, unmount};
 
 /// How the machine is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +23,16 @@ pub(crate) enum Leave {
     Reboot,
     /// Stopped, power on.
     Halt,
+    /// In a container: ended, with a status that tells of a failure.
+    Fail,
 }
 
 impl Leave {
-    /// What a signal asks for: those of busybox's `poweroff`, `reboot` and `halt`, Ctrl-Alt-Del (SIGINT) and SIGPWR.
-    pub(crate) fn from_signal(signal: i32) -> Option<Self> {
+    /// What a signal asks for: those of busybox's `poweroff`, `reboot` and `halt`, Ctrl-Alt-Del (SIGINT) and SIGPWR. In a
+    /// container SIGTERM, which managers send, is no reboot: whether it starts again is their decision.
+    pub(crate) fn from_signal(signal: i32, in_container: bool) -> Option<Self> {
         match signal {
+            STOP_SIGNAL | libc::SIGTERM | libc::SIGINT if in_container => Some(Self::PowerOff),
             libc::SIGUSR2 | libc::SIGPWR => Some(Self::PowerOff),
             libc::SIGTERM | libc::SIGINT => Some(Self::Reboot),
             libc::SIGUSR1 => Some(Self::Halt),
@@ -40,12 +45,13 @@ impl Leave {
             Self::PowerOff => "powering off",
             Self::Reboot => "rebooting",
             Self::Halt => "halting",
+            Self::Fail => "ending after a failure",
         }
     }
 
     fn command(self) -> RebootCommand {
         match self {
-            Self::PowerOff => RebootCommand::PowerOff,
+            Self::PowerOff | Self::Fail => RebootCommand::PowerOff,
             Self::Reboot => RebootCommand::Restart,
             Self::Halt => RebootCommand::Halt,
         }
@@ -63,9 +69,14 @@ const SAY_MS: u64 = 10_000;
 
 /// Takes everything down.
 pub(crate) fn run(mut supervisor: Supervisor<'_>, leave: Leave) -> ! {
-    console::say(&format!("{}: stopping services", leave.words()));
+    let words = if container::is_one() && leave != Leave::Fail { "ending" } else { leave.words() };
+    console::say(&format!("{words}: stopping services"));
     stop_services(&mut supervisor);
     end_others(&mut supervisor);
+    if container::is_one() {
+        unmount::own();
+        std::process::exit(i32::from(leave == Leave::Fail))
+    }
     supervisor.watchdog.leave(leave);
     let _ = sys::fork(|| {
         guard();
@@ -229,7 +240,18 @@ fn end_others(supervisor: &mut Supervisor<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Patience, unwritten_kib};
+    use super::{Leave, Patience, STOP_SIGNAL, unwritten_kib};
+
+    #[test]
+    fn a_container_is_stopped_and_not_rebooted() {
+        let asked = |in_container| {
+            [libc::SIGTERM, libc::SIGINT, STOP_SIGNAL, libc::SIGUSR2, libc::SIGHUP]
+                .map(|signal| Leave::from_signal(signal, in_container))
+        };
+        let (off, reboot) = (Some(Leave::PowerOff), Some(Leave::Reboot));
+        assert_eq!(asked(true), [off, off, off, off, None]);
+        assert_eq!(asked(false), [reboot, reboot, None, off, None]);
+    }
 
     #[test]
     fn waits_as_long_as_writing_goes_on() {

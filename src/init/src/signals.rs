@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use contract::container::STOP_SIGNAL;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::shutdown::Leave;
-use crate::sys;
+use crate::{container, sys};
 
 /// All that PID 1 hears. SIGHUP and SIGQUIT mean nothing here and are taken so that they are not left pending.
-const HEARD: [i32; 8] = [
+const HEARD: [i32; 9] = [
     libc::SIGCHLD,
     libc::SIGTERM,
     libc::SIGINT,
@@ -18,6 +19,7 @@ const HEARD: [i32; 8] = [
     libc::SIGPWR,
     libc::SIGHUP,
     libc::SIGQUIT,
+    STOP_SIGNAL,
 ];
 
 /// The descriptor.
@@ -36,7 +38,7 @@ impl Signals {
     pub(crate) fn take(&self) -> Option<Leave> {
         let mut wish = None;
         while let Some(signal) = sys::next_signal(self.fd.as_fd()) {
-            wish = Leave::from_signal(signal).or(wish);
+            wish = Leave::from_signal(signal, container::is_one()).or(wish);
         }
         wish
     }

@@ -88,7 +88,7 @@ fn mount(path: &str, kind: &str, flags: MountFlags, data: &CStr, need: Need) -> 
 }
 
 /// Whether something is mounted there already, by the stage before: the folder is on another device than its parent.
-fn is_mounted(path: &str) -> bool {
+pub(crate) fn is_mounted(path: &str) -> bool {
     let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
     let path = Path::new(path);
     path.parent().is_some_and(|parent| device(path) != device(parent) && device(path).is_some())

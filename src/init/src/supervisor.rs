@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use contract::control::Verb;
 use contract::paths::{INIT, MODULES_LOADED, MODULES_SERVICE, SERVICES};
-use contract::service::{Exit, Listen, Readiness, Service, State};
+use contract::service::{Exit, Listen, Place, Readiness, Service, State};
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::console;
+use crate::container;
 use crate::context::Context;
 use crate::control::Control;
 use crate::failure::Failure;
@@ -52,6 +53,8 @@ pub(crate) struct Supervisor<'a> {
     rescue_shells: Vec<i32>,
     /// Children that have ended are left, with nothing to wake for them.
     has_more_ended: bool,
+    /// In a container: a required service has failed for good.
+    is_failed: bool,
     next_log_check_ms: u64,
 }
 
@@ -66,10 +69,16 @@ impl<'a> Supervisor<'a> {
         for problem in problems {
             console::say(&format!("{SERVICES}: {problem}"));
         }
-        if !services.iter().any(|service| service.name == MODULES_SERVICE) {
+        let here = if container::is_one() { Place::Container } else { Place::Machine };
+        let mut left_out = container::leave_out(&mut services, here);
+        if here == Place::Container {
+            left_out.push(MODULES_SERVICE.into());
+            container::forget(&mut services, &left_out);
+        } else if !services.iter().any(|service| service.name == MODULES_SERVICE) {
             services.insert(0, modules_service());
         }
-        let (table, problems) = Table::new(services);
+        let (mut table, problems) = Table::new(services);
+        table.leave_out(left_out);
         for problem in problems {
             console::say(&problem);
         }
@@ -96,6 +105,7 @@ impl<'a> Supervisor<'a> {
             buttons: Buttons::new(),
             rescue_shells: Vec::new(),
             has_more_ended: false,
+            is_failed: false,
             next_log_check_ms: 0,
         }
     }
@@ -113,6 +123,9 @@ impl<'a> Supervisor<'a> {
             // Before the look at children: the signal of one that ends behind it is still there to wake the next wait.
             let wish = self.signals.take();
             self.reap();
+            if self.is_failed {
+                return Leave::Fail;
+            }
             if let Some(leave) = wish {
                 return leave;
             }
@@ -215,7 +228,7 @@ impl<'a> Supervisor<'a> {
         if let Some(ran_ms) = self.table.probed(now).map(|(_, _, ran_ms)| ran_ms).min() {
             next = next.min(now + if ran_ms < LATER_MS { PROBE_MS } else { PROBE_LATER_MS });
         }
-        if self.has_more_ended {
+        if self.has_more_ended || self.is_failed {
             next = now;
         }
         let sockets = self.control.fds(now).chain(self.notify.values().map(AsFd::as_fd));
@@ -284,6 +297,11 @@ impl<'a> Supervisor<'a> {
         let Some(unit) = self.table.unit(index) else { return };
         console::say(&format!("{}: {reason}", unit.service.name));
         if !unit.service.required || !self.rescue_shells.is_empty() {
+            return;
+        }
+        if container::is_one() {
+            console::say(&format!("{} is required: the container ends with status 1", unit.service.name));
+            self.is_failed = true;
             return;
         }
         console::say(&format!("{} is required: a rescue shell follows where no login shell runs", unit.service.name));

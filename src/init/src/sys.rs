@@ -58,6 +58,12 @@ pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(|_| ())
 }
 
+/// Makes the calling process's cgroup the root of a cgroup namespace of its own (`unshare(2)`).
+pub(crate) fn new_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: no memory is involved, and there is one thread.
+    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }).map(|_| ())
+}
+
 /// Runs `child` in a forked process, which then ends. PID 1 has one thread, so nothing is left locked in the child.
 pub(crate) fn fork(child: impl FnOnce()) -> io::Result<i32> {
     // SAFETY: single-threaded process; the child never returns from here.

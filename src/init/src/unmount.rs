@@ -4,6 +4,7 @@
 //! quite gone keeps it alive after our unmount, and it would stay marked as in use.
 
 use std::fs;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -53,6 +54,48 @@ fn plan(mountinfo: &str) -> Vec<Mount> {
 fn swaps(proc_swaps: &str) -> Vec<String> {
     let areas = proc_swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
     areas.filter(|area| area.starts_with('/') && !area.starts_with("/dev/zram")).map(unescape).collect()
+}
+
+/// Numbers of the mounts that a container was started with: first column of `/proc/self/mountinfo`.
+static GIVEN: OnceLock<Vec<String>> = OnceLock::new();
+
+fn number(line: &str) -> &str {
+    line.split(' ').next().unwrap_or_default()
+}
+
+/// Keeps in mind what is mounted now: [`own`] leaves it alone.
+pub(crate) fn remember() {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let _ = GIVEN.set(mountinfo.lines().map(|line| number(line).to_owned()).collect());
+}
+
+/// The lines of what has been mounted since.
+fn since(mountinfo: &str, given: &[String]) -> String {
+    let lines = mountinfo.lines().filter(|line| !given.iter().any(|number_given| number_given == number(line)));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Unmounts what was mounted in a container. Nothing is made read-only: file systems may be the host's, too.
+pub(crate) fn own() {
+    let given = GIVEN.get().map(Vec::as_slice).unwrap_or_default();
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for mount in plan(&since(&mountinfo, given)) {
+        if let Ok(folder) = fs::File::open(&mount.path) {
+            let _ = rustix::fs::syncfs(folder);
+        }
+        if let Err(error) = rustix::mount::unmount(mount.path.as_str(), UnmountFlags::empty()) {
+            console::step(format_args!("{}", Failure::new("unmount", &mount.path, error)));
+        }
+    }
+}
+
+/// Whether something is mounted below a folder, apart from what has these names there.
+pub(crate) fn has_below(mountinfo: &str, folder: &str, except: &[&str]) -> bool {
+    let mounts = mountinfo.lines().filter_map(parse);
+    mounts.into_iter().any(|mount| {
+        let rest = mount.path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+        rest.is_some_and(|rest| !except.contains(&rest))
+    })
 }
 
 /// Unmounts; what stays busy is left read-only. Nothing else runs any more.
@@ -118,6 +161,22 @@ bad line";
                     /mnt/da\\040ta/swapfile file 1 0 10\n";
         assert_eq!(super::swaps(text), ["/dev/vda2", "/mnt/da ta/swapfile"]);
         assert_eq!(super::swaps(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_container_unmounts_its_own_alone() {
+        let given: Vec<String> = ["21", "22", "31"].map(String::from).to_vec();
+        let paths: Vec<String> = plan(&super::since(MOUNTS, &given)).into_iter().map(|mount| mount.path).collect();
+        assert_eq!(paths, ["/mnt/a b", "/var/lib/containers/storage/overlay/x/merged", "/mnt/data"]);
+        let all: Vec<String> = MOUNTS.lines().map(|line| super::number(line).to_owned()).collect();
+        assert!(plan(&super::since(MOUNTS, &all)).is_empty());
+    }
+
+    #[test]
+    fn sees_mounts_below() {
+        assert!(super::has_below(MOUNTS, "/mnt", &["data"]));
+        assert!(!super::has_below(MOUNTS, "/mnt", &["data", "a b", "database"]));
+        assert!(!super::has_below(MOUNTS, "/run", &[]) && !super::has_below(MOUNTS, "/var/lib/c", &[]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use contract::cmdline;
 
 use crate::console;
+use crate::container;
 use crate::context::Context;
 use crate::shutdown::Leave;
 use crate::sys;
@@ -36,9 +37,10 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// As the command line wants it.
+    /// As the command line wants it; in a container it is the host's.
     pub(crate) fn new(context: &Context) -> Self {
-        let timeout_secs = wanted(cmdline::value(&context.command_line, cmdline::WATCHDOG));
+        let asked = cmdline::value(&context.command_line, cmdline::WATCHDOG);
+        let timeout_secs = if container::is_one() { None } else { wanted(asked) };
         let next_ms = if timeout_secs.is_some() { 0 } else { u64::MAX };
         Self { timeout_secs, device: None, feed_ms: FEED_MS, next_ms }
     }

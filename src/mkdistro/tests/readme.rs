@@ -55,6 +55,7 @@ fn recipe() -> Recipe {
             listen: Some("/a".into()),
             listen_mode: "0600".into(),
             listen_user: false,
+            place: Some("machine".into()),
             restart: "always".into(),
             stop_command: Vec::new(),
             stop_signal: "TERM".into(),

@@ -129,6 +129,8 @@ pub(crate) struct Table {
     units: Vec<Unit>,
     /// What has been said of them already.
     problems: Vec<String>,
+    /// Services of the image that do not run here: nobody waits for them.
+    left_out: Vec<String>,
 }
 
 impl Table {
@@ -148,7 +150,12 @@ impl Table {
         let (graph, more) = resolve(&unique);
         problems.extend(more);
         let units = unique.into_iter().zip(graph).map(|(service, edges)| Unit::new(service, edges)).collect();
-        (Self { units, problems: problems.clone() }, problems)
+        (Self { units, problems: problems.clone(), left_out: Vec::new() }, problems)
+    }
+
+    /// Takes over the names of services that do not run here.
+    pub(crate) fn leave_out(&mut self, names: Vec<String>) {
+        self.left_out = names;
     }
 
     /// All services, in the table's order.

@@ -1,7 +1,7 @@
 //! What follows from a checked project: derived values, the guest's settings and its service table.
 
 use contract::paths::MODULES_SERVICE;
-use contract::service::{Limits, Listen, Readiness, Restart, Service};
+use contract::service::{Limits, Listen, Place, Readiness, Restart, Service};
 use contract::settings::Settings;
 
 use super::rules::{SIGNALS, d_characters};
@@ -109,6 +109,8 @@ impl Checked {
             uid: self.distro.user.uid,
             home: self.distro.home(),
             tty: Some(tty.into()),
+            // In a container the terminals are the host's.
+            place: Some(Place::Machine),
             ..Service::new(console_service(tty), self.console_command(is_screen))
         }
     }
@@ -140,6 +142,7 @@ impl Checked {
                 mode: u16::from_str_radix(&entry.listen_mode, 8).unwrap_or(0o600),
                 gid: if entry.listen_user { self.distro.user.uid } else { 0 },
             }),
+            place: entry.place.as_deref().and_then(Place::from_word),
             restart: Restart::from_word(&entry.restart).unwrap_or_default(),
             limits: Limits {
                 nofile: entry.limits.nofile,

@@ -143,6 +143,9 @@ pub struct ServiceEntry {
     /// Its group is the login user's instead of root's.
     #[serde(default)]
     pub listen_user: bool,
+    /// `machine` or `container` if it runs only there.
+    #[serde(default, rename = "where")]
+    pub place: Option<String>,
     /// `always` (default), `on-failure`, `no`.
     #[serde(default = "default_restart")]
     pub restart: String,
@@ -158,7 +161,7 @@ pub struct ServiceEntry {
     /// Seconds until it is killed.
     #[serde(default = "default_stop_timeout")]
     pub stop_timeout: u32,
-    /// Whether a failure opens the rescue shell.
+    /// Whether a failure opens the rescue shell; in a container it ends PID 1.
     #[serde(default)]
     pub required: bool,
 }

@@ -5,7 +5,7 @@ use crate::image::Format;
 use crate::nearest::{did_you_mean, nearest};
 use crate::oci::Reference;
 use crate::pattern::Pattern;
-use contract::service::Restart;
+use contract::service::{Place, Restart};
 
 /// A rule for one text value.
 pub(super) struct Rule {
@@ -223,6 +223,12 @@ pub(super) const RESTART: Rule = Rule::hinted(
     "\"always\", \"on-failure\" or \"no\"",
     |v| Restart::from_word(v).is_some(),
     |v| if v == "never" { suggest("no") } else { did_you_mean(v, ["always", "on-failure", "no"]) },
+);
+/// Where a service runs.
+pub(super) const SERVICE_PLACE: Rule = Rule::hinted(
+    "\"machine\" or \"container\"",
+    |v| Place::from_word(v).is_some(),
+    |v| did_you_mean(v, ["machine", "container"]),
 );
 /// A signal.
 pub(super) const SIGNAL: Rule = Rule::hinted(

@@ -203,6 +203,7 @@ static SERVICE: &[Key] = &[
     optional("listen", Kind::Text(&rules::SOCKET)),
     optional("listen-mode", Kind::Text(&rules::MODE)),
     optional("listen-user", Kind::Flag),
+    optional("where", Kind::Text(&rules::SERVICE_PLACE)),
     optional("restart", Kind::Text(&rules::RESTART)),
     optional("limits", Kind::Table(LIMITS)),
     optional("stop-command", Kind::List(&rules::LINE, 0)),

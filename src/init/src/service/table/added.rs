@@ -3,6 +3,8 @@
 
 use contract::service::Service;
 
+use crate::container;
+
 use super::{Edges, Origin, Table, Unit, resolve};
 
 /// What [`Table::set_added`] has changed.
@@ -18,7 +20,8 @@ pub(crate) struct Changes {
 
 impl Table {
     /// Makes these the services besides the image's. What has changed of one that runs counts from its next start.
-    pub(crate) fn set_added(&mut self, services: Vec<Service>) -> Result<Changes, String> {
+    pub(crate) fn set_added(&mut self, mut services: Vec<Service>) -> Result<Changes, String> {
+        container::forget(&mut services, &self.left_out);
         let is_images =
             |name: &str| self.units.iter().any(|unit| unit.origin == Origin::Image && unit.service.name == name);
         if let Some(service) = services.iter().find(|service| is_images(&service.name)) {
@@ -126,6 +129,14 @@ mod tests {
         let changes = table.set_added(vec![service("a", &[]), service("c", &[]), service("d", &[])]).unwrap();
         assert_eq!((changes.new, table.units().len()), (vec![2], 4));
         assert_eq!(table.units()[2].state, State::Waiting);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_does_not_run_here() {
+        let (mut table, _) = Table::new(Vec::new());
+        table.leave_out(vec!["network".into()]);
+        let changes = table.set_added(vec![service("a", &["network"])]).unwrap();
+        assert_eq!((changes.problems, table.due(0)), (vec![], vec![Due::Start(0)]));
     }
 
     #[test]

@@ -309,9 +309,9 @@ fn unknown_and_missing_keys() {
             "packages/podman.toml",
             "\nuser = true",
             "\nusers = true",
-            &["packages/podman.toml:40: service.users: unknown key\n  hint: did you mean \"user\"?"],
+            &["packages/podman.toml:41: service.users: unknown key\n  hint: did you mean \"user\"?"],
         ),
-        ("packages/podman.toml", "[[service]]", "[service]", &["packages/podman.toml:37: TOML syntax: duplicate key"]),
+        ("packages/podman.toml", "[[service]]", "[service]", &["packages/podman.toml:38: TOML syntax: duplicate key"]),
         (
             "packages/extra.toml",
             "[[service]]",

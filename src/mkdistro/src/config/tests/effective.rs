@@ -1,6 +1,6 @@
 //! What follows from a checked project.
 
-use contract::service::{Listen, Readiness, Restart};
+use contract::service::{Listen, Place, Readiness, Restart};
 
 use super::*;
 
@@ -31,6 +31,9 @@ fn makes_settings_and_services() {
     assert_eq!((podman.stop_signal, podman.stop_timeout_secs, podman.restart), (2, 20, Restart::OnFailure));
     assert_eq!((&podman.needs[..], &podman.after[..]), (&["mounts".to_string()][..], &["sshd".to_string()][..]));
     assert!(podman.required);
+    // In a container there are no terminals of its own.
+    let places = [serial.place, mounts.place, podman.place];
+    assert_eq!(places, [Some(Place::Machine), None, Some(Place::Container)]);
     assert_eq!((podman.uid, podman.home.as_str(), user.uid, user.home.as_str()), (0, "/", 1000, "/home/core"));
     let table = contract::service::encode(&services);
     assert_eq!(contract::service::decode(&table), (services, vec![]));

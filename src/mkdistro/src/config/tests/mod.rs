@@ -91,6 +91,7 @@ stop-command = ["/usr/bin/podman", "stop", "--all"]
 stop-signal = "INT"
 stop-timeout = 20
 required = true
+where = "container"
 
 [[service]]
 name = "podman-user"
@@ -318,7 +319,7 @@ fn schema_and_types_have_the_same_keys() {
     distro.lint.allow.push(Allow { check: "name".into(), path: "/a".into(), reason: "a".into() });
     let text = "schema = 1\nsummary = \"s\"\napplets = { program = \"/a\", folder = \"/b\" }\npackages = [\"aa\"]\n\
                 files = [\"/a\"]\n[[directory]]\npath = \"/c\"\n[[write]]\npath = \"/d\"\ncontent = \"\"\n[[service]]\n\
-                name = \"s\"\ncommand = [\"/a\"]\nlisten = \"/run/s\"\n\
+                name = \"s\"\ncommand = [\"/a\"]\nlisten = \"/run/s\"\nwhere = \"machine\"\n\
                 limits = { nofile = 16, memory-mib = 4, pids = 1, cpu-percent = 1 }\n\
                 [[allow]]\ncheck = \"name\"\npath = \"/a\"\nreason = \"r\"\n";
     let recipe = parse_recipe("packages/x.toml", text).unwrap();

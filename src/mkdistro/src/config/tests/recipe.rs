@@ -93,7 +93,7 @@ fn wrong_values_of_recipes() {
             "[\"/usr/bin/podman\"]",
             "[\"podman\"]",
             &[
-                "packages/podman.toml:39: service.command: bad value, expected the absolute path of a program first, found \
+                "packages/podman.toml:40: service.command: bad value, expected the absolute path of a program first, found \
              \"podman\"\n  hint: write where it is in the image, as /usr/bin/NAME",
             ],
         ),
@@ -101,7 +101,7 @@ fn wrong_values_of_recipes() {
             file,
             "[\"/usr/bin/podman\"]",
             "[]",
-            &["packages/podman.toml:39: service.command: bad value, expected at least one element, found none"],
+            &["packages/podman.toml:40: service.command: bad value, expected at least one element, found none"],
         ),
         (
             file,
@@ -165,6 +165,15 @@ fn wrong_values_of_recipes() {
             "required = \"yes\"",
             &[
                 "packages/podman.toml:35: service.required: wrong type, expected true or false, found the string \"yes\"",
+            ],
+        ),
+        (
+            file,
+            "where = \"container\"",
+            "where = \"machines\"",
+            &[
+                "packages/podman.toml:36: service.where: bad value, expected \"machine\" or \"container\", found \"machines\"\n  \
+             hint: did you mean \"machine\"?",
             ],
         ),
         (
