@@ -10,6 +10,8 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
+use crate::container;
+
 /// Prints a text to standard output; a reader that has gone away is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<ExitCode> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
@@ -36,8 +38,10 @@ pub(crate) fn log(message: &str) {
 /// A warning that the user must see: service log, kernel log and every console.
 pub(crate) fn warn(consoles: &[String], message: &str) {
     log(&format!("warning: {message}"));
-    // "<6>": a level that a quiet kernel does not repeat on the console.
-    let _ = std::fs::write("/dev/kmsg", format!("<6>distroctl: warning: {}\n", message.replace('\n', " ")));
+    if !container::is_one() {
+        // "<6>": a level that a quiet kernel does not repeat on the console.
+        let _ = std::fs::write("/dev/kmsg", format!("<6>distroctl: warning: {}\n", message.replace('\n', " ")));
+    }
     remember(message);
     announce(consoles, &format!("warning: {message}"));
 }
@@ -54,10 +58,15 @@ fn remember(message: &str) {
     }
 }
 
-/// Prints text on every console, each line as it is.
+/// Prints text on every console, each line as it is; in a container, whose terminals are the host's, in its log.
 pub(crate) fn announce(consoles: &[String], text: &str) {
-    let text = format!("\r\n{}\r\n", text.trim_end().replace('\n', "\r\n"));
-    for device in devices(consoles) {
+    let is_container = container::is_one();
+    let text = match is_container {
+        true => format!("{}\n", text.trim_end()),
+        false => format!("\r\n{}\r\n", text.trim_end().replace('\n', "\r\n")),
+    };
+    let devices = if is_container { vec![container::LOG.into()] } else { devices(consoles) };
+    for device in devices {
         if let Err(error) = write_terminal(&device, text.as_bytes()) {
             log(&format!("writing to {}: {error}", device.display()));
         }

@@ -8,6 +8,7 @@ use crate::console;
 /// Settings and kernel command line.
 pub(crate) struct Guest {
     pub(crate) settings: Settings,
+    /// Or, in a container, what stands for it.
     pub(crate) command_line: String,
 }
 
@@ -40,7 +41,9 @@ impl Guest {
         {
             problem.get_or_insert(format!("reading {}: {error}", paths::PROVISIONED_SETTINGS));
         }
-        let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        // A container's own options; the kernel's are the host's.
+        let own = std::fs::read_to_string(paths::CONTAINER);
+        let command_line = own.or_else(|_| std::fs::read_to_string("/proc/cmdline")).unwrap_or_default();
         (Self { settings, command_line }, problem)
     }
 

@@ -3,6 +3,7 @@
 mod addresses;
 mod bundle;
 mod console;
+mod container;
 mod containers;
 mod disk;
 mod file;
@@ -71,6 +72,8 @@ Run as services by PID 1:
   guest-agent        qemu-ga on its virtio port
   vsock-shell [PORT] a shell for the host (2222)
   disk mount         finds, checks and mounts the data disk
+  volumes            in a container: checks and mounts the block devices of
+                     MKDISTRO_VOLUMES=DEVICE:FOLDER[,...]; formats blank ones
   images             mounts the container images of the boot medium
   provision          applies the configuration from all its sources
   quadlet            makes services of Quadlet files; run NAME, stop NAME
@@ -120,6 +123,7 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["disk", "unlock"] => disk::unlock(),
         ["disk", "trim"] => disk::trim(),
         ["disk", "trim", "--weekly"] => disk::trim_weekly(),
+        ["volumes"] => disk::volumes(),
         ["images"] => medium::run(),
         ["hostname"] => hostname::run(),
         ["hostname", name] => hostname::keep(name),

@@ -25,7 +25,7 @@ use crate::console::log;
 use crate::file;
 use crate::guest::Guest;
 
-const MKE2FS: &str = "/usr/sbin/mke2fs";
+pub(super) const MKE2FS: &str = "/usr/sbin/mke2fs";
 /// Smaller partitions are not worth a file system.
 pub(super) const SMALLEST_BYTES: u64 = 16 << 20;
 

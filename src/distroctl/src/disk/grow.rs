@@ -34,7 +34,7 @@ pub(super) fn file_system(guest: &Guest, node: &Path) {
     }
 }
 
-fn grow_ext(node: &Path) -> Result<()> {
+pub(super) fn grow_ext(node: &Path) -> Result<()> {
     let device = File::open(node).context("opening it")?;
     let Some(has_bytes) = superblock::ext_size_bytes(&device).context("reading its superblock")? else { return Ok(()) };
     let room_bytes = seek(&device, SeekFrom::End(0)).context("asking for its size")?;

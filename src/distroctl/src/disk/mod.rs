@@ -17,6 +17,7 @@ mod partition;
 mod search;
 mod seed;
 mod superblock;
+mod volumes;
 
 use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
@@ -30,6 +31,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 pub(crate) use care::{repair, trim, trim_weekly};
 pub(crate) use search::is_busy;
+pub(crate) use volumes::volumes;
 
 use crate::console::{self, log};
 use crate::guest::Guest;

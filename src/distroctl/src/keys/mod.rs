@@ -2,6 +2,7 @@
 
 mod authorized;
 mod fingerprint;
+mod given;
 mod host;
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -13,7 +14,7 @@ use contract::{fw_cfg, paths};
 
 use crate::guest::Guest;
 use crate::provision::{self, Root};
-use crate::{console, file};
+use crate::{console, container, file};
 
 /// No source of keys is read further than this.
 const SOURCE_LIMIT_BYTES: u64 = 256 * 1024;
@@ -47,6 +48,15 @@ pub(crate) fn authorize(guest: &Guest) -> Result<()> {
     }
     let provisioned = provision::login_keys(&provision::effective(), &guest.settings.user).join("\n");
     sources.push((paths::CONFIG.to_string(), provisioned));
+    let name = contract::container::AUTHORIZED_KEYS;
+    sources.extend(container::variable(name).map(|text| (name.to_string(), text)));
+    let home = Path::new("/home").join(&guest.settings.user);
+    let folder = home.join(".ssh");
+    let path = folder.join("authorized_keys");
+    let own = if given::is_mounted(&path) { Some(mounted(&path)?) } else { None };
+    if let Some(text) = &own {
+        sources.insert(0, (path.display().to_string(), text.clone()));
+    }
     let merged = authorized::merge(sources.iter().map(|(source, text)| (source.as_str(), text.as_str())));
     for problem in &merged.problems {
         guest.warn(&format!("authorized keys: {problem}; the line is skipped"));
@@ -54,11 +64,20 @@ pub(crate) fn authorize(guest: &Guest) -> Result<()> {
     console::log(&format!("{} authorized keys for {}", merged.keys, guest.settings.user));
 
     let uid = guest.settings.uid;
-    let home = Path::new("/home").join(&guest.settings.user);
-    let folder = home.join(".ssh");
     own_folder(&home, uid)?;
-    own_folder(&folder, uid)?;
-    file::replace(&folder.join("authorized_keys"), merged.text.as_bytes(), 0o600, Some(uid))
+    let Some(own) = own else {
+        own_folder(&folder, uid)?;
+        return file::replace(&path, merged.text.as_bytes(), 0o600, Some(uid));
+    };
+    // What is mounted may be read-only, and right as it is.
+    own_folder(&folder, uid).unwrap_or_else(|error| console::log(&format!("{error:#}")));
+    given::complete(&path, &authorized::merge([("", own.as_str())]), &merged, uid)
+}
+
+/// The text of a file that was mounted; empty if only its folder was.
+fn mounted(path: &Path) -> Result<String> {
+    let content = file::read_limited(path, SOURCE_LIMIT_BYTES)?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
 /// A folder of the user's that nobody else may write: sshd refuses the keys otherwise.

@@ -24,7 +24,7 @@ use super::syslog::{Sender, Target};
 use super::time::{Clock, asleep_us, boot_us};
 use crate::console::log;
 use crate::guest::Guest;
-use crate::{file, signals};
+use crate::{container, file, signals};
 
 /// The ring has half of the tmpfs, in four segments.
 const RING_SHARE: u64 = 8;
@@ -101,7 +101,9 @@ impl Writer {
         let ring = Ring::open(folder, segment_bytes, guest.settings.uid)
             .with_context(|| format!("making {}", paths::LOG_RING))?;
         let is_continued = ring.is_continued();
-        let kmsg = Kmsg::open(is_continued).inspect_err(|error| log(&format!("opening /dev/kmsg: {error}"))).ok();
+        let open = || Kmsg::open(is_continued).inspect_err(|error| log(&format!("opening /dev/kmsg: {error}"))).ok();
+        // In a container it is the host's.
+        let kmsg = if container::is_one() { None } else { open() };
         let disk_cursor = if is_continued { Cursor::end(folder) } else { Cursor::first(folder) };
         Ok(Self {
             guest,

@@ -5,6 +5,7 @@ use document::{DOCUMENT, Node, Problem, Table, check, ignition, merge, network_c
 
 use super::media::Media;
 use super::{Root, firmware, fw_cfg, media};
+use crate::container;
 use crate::guest::Guest;
 
 /// An OEM string of SMBIOS that is a document begins so…
@@ -54,11 +55,9 @@ impl Collected {
 
 /// Reads all sources. `wait`: for hardware that is still looked for.
 pub(super) fn collect(root: &Root, guest: &Guest, wait: bool) -> Collected {
-    let media = if !root.is_system() || guest.option(cmdline::PROVISION) == Some("none") {
-        Media::default()
-    } else {
-        media::find(wait)
-    };
+    let is_alone = !root.is_system() || container::is_one();
+    let media =
+        if is_alone || guest.option(cmdline::PROVISION) == Some("none") { Media::default() } else { media::find(wait) };
     if guest.option(cmdline::PROVISION) == Some("none") {
         return Collected::default();
     }
@@ -80,6 +79,9 @@ pub(super) fn put_together(root: &Root, command_line: &str, media: Media) -> Col
     }
     if let Ok(bytes) = std::fs::read(fw_cfg(root, contract::fw_cfg::CONFIG)) {
         collected.add_toml("fw_cfg opt/org.mkdistro/config", &bytes);
+    }
+    if let Some(text) = container::variable(contract::container::CONFIG).filter(|_| root.is_system()) {
+        collected.add_toml(contract::container::CONFIG, text.as_bytes());
     }
     collected.problems.extend(media.problems.into_iter().map(|problem| Problem::at("", 0, problem)));
     if let Some((device, files)) = media.no_cloud {

@@ -13,7 +13,7 @@ use contract::service::{self, Service, State, Status};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::quadlet::relations::Relations;
-use crate::{console, file, logs, quadlet};
+use crate::{console, container, file, logs, quadlet};
 
 /// PID 1 answers at once.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -57,10 +57,12 @@ impl Known {
     }
 }
 
-/// The services in the order of their table, then those that only have a state.
+/// The services in the order of their table but for those that do not run here, then those that only have a state.
 pub(crate) fn all() -> Vec<Known> {
     let table = |path: &str| service::decode(&std::fs::read_to_string(path).unwrap_or_default()).0;
-    let services = table(paths::SERVICES).into_iter().chain(table(paths::ADDED_SERVICES));
+    let here = container::place();
+    let images = table(paths::SERVICES).into_iter().filter(|service| service.place.is_none_or(|place| place == here));
+    let services = images.chain(table(paths::ADDED_SERVICES));
     let folder = Path::new(paths::SERVICE_STATE_DIR);
     let status = |name: &str| Status::decode(&std::fs::read_to_string(folder.join(name)).unwrap_or_default());
     let mut known: Vec<Known> = services
