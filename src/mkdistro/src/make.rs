@@ -19,6 +19,8 @@ pub struct Made {
     pub root: RootTree,
     /// The bills of materials, in full.
     pub bills: Vec<(Format, Bytes)>,
+    /// What a container image of it has, which is without a kernel.
+    pub container: Inventory,
 }
 
 /// Assembles and checks the root of a fetched project. `mtime` (seconds since 1970) is the time of every file.
@@ -34,5 +36,7 @@ pub fn make(fetched: Fetched, mtime: u32, progress: &dyn Progress) -> Result<Mad
     let inventory = Inventory::take(&fetched, &root, &medium, mtime)?;
     let bills = sbom::embed(&inventory, &mut root)?;
     task.finish(&format!("{} files", inventory.root.len()));
-    Ok(Made { checked: fetched.locked.checked, root, bills })
+    let container = inventory.without_kernel(&image::is_of_kernel);
+    root.container_bill = Some(sbom::short(&container));
+    Ok(Made { checked: fetched.locked.checked, root, bills, container })
 }

@@ -110,6 +110,7 @@ impl Subject {
             Some(inspect::Format::Iso) if image::is_disk(&bytes) => Format::Disk,
             Some(inspect::Format::Iso) => Format::Iso,
             Some(inspect::Format::Uki) => Format::Uki,
+            Some(inspect::Format::Oci) => Format::Oci,
             Some(inspect::Format::Initramfs) => {
                 anyhow::bail!("it is a part of an image\nhint: name the folder that it is in")
             }
@@ -131,11 +132,11 @@ impl Subject {
     }
 }
 
-/// The time that the SquashFS has.
+/// The time that the SquashFS, or a container image's layer, has.
 fn time(root: &Layer) -> Result<u32> {
     let times: Vec<&str> =
         root.facts.iter().filter(|fact| fact.name == "time").map(|fact| fact.value.as_str()).collect();
-    ensure!(times.len() == 1, "its root is no SquashFS");
+    ensure!(times.len() == 1, "its root has no time");
     times[0].parse().context("reading the time of the SquashFS")
 }
 

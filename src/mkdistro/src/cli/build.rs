@@ -105,7 +105,10 @@ impl Build {
             return outputs.iter().filter(|(path, _)| is_image(path)).try_for_each(print_sum);
         }
         let cache = making.cache().to_owned();
-        let Made { checked, root, bills } = making.make(progress)?;
+        let Made { checked, root, mut bills, container } = making.make(progress)?;
+        if !targets.iter().any(|target| target.format.boots()) {
+            bills = sbom::full(&container);
+        }
         let images = image::write(&checked, &root, &targets, mtime, signer.as_ref(), progress)?;
         let files = images.iter().flat_map(|image| &image.files);
         let mut outputs: Vec<_> = files.map(|file| (file.path.clone(), file.sha256.clone())).collect();

@@ -67,7 +67,12 @@ pub fn write(
 ) -> Result<Vec<Image>> {
     let Some(first) = targets.first() else { return Ok(Vec::new()) };
     format::check_images(checked, targets)?;
-    let composed = Composed { signer, ..Composed::make(checked, root, &first.path, mtime, progress)? };
+    let boots = targets.iter().any(|target| target.format.boots());
+    let composed = match boots {
+        true => Composed::make(checked, root, &first.path, mtime, progress)?,
+        false => Composed::without_boot(checked, root, &first.path, mtime),
+    };
+    let composed = Composed { signer, ..composed };
     let mut folders = Vec::new();
     let mut finished = Vec::new();
     for target in targets {
@@ -168,6 +173,19 @@ impl<'a> Composed<'a> {
         Ok(Self { checked, root, initramfs, mtime, signer: None, beside, squashfs_bytes, medium_images, boot_disk })
     }
 
+    /// For what no machine boots: there is nothing to compress yet.
+    fn without_boot(checked: &'a Checked, root: &'a RootTree, beside: &'a Path, mtime: u32) -> Self {
+        let (initramfs, boot_disk) = (Bytes::new(), OnceCell::new());
+        let (squashfs_bytes, medium_images) = (0, None);
+        Self { checked, root, initramfs, mtime, signer: None, beside, squashfs_bytes, medium_images, boot_disk }
+    }
+
+    /// Whether the build is to be quick rather than its output small.
+    pub(super) fn is_quick(&self) -> bool {
+        let compression = self.checked.distro.root.compression.parse();
+        matches!(compression, Ok(squashfs::Compression::Zstd { level }) if level <= 3)
+    }
+
     /// The kernel.
     pub(super) fn kernel(&self) -> &Bytes {
         &self.root.kernel.vmlinuz
@@ -204,6 +222,9 @@ impl<'a> Composed<'a> {
 
     /// The parts of an image of so many bytes, largest first.
     fn parts(&self, format: Format, size_bytes: u64) -> Vec<(&'static str, u64)> {
+        if !format.boots() {
+            return vec![(format.writer().rest, size_bytes)];
+        }
         let (kernel, initramfs) = (self.kernel().len() as u64, self.initramfs.len() as u64);
         let mut parts = vec![
             ("root (SquashFS)", self.squashfs_bytes),

@@ -8,7 +8,7 @@ use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::compose::{Composed, Finished};
-use super::{disk, iso, kernel, pxe, uki};
+use super::{disk, iso, kernel, oci, pxe, uki};
 use crate::config::{Checked, Place};
 use crate::problem::{Class, Problem};
 
@@ -34,6 +34,8 @@ pub enum Format {
     Vhd,
     /// The same as a machine that VirtualBox and VMware import.
     Ova,
+    /// The userland without a kernel, as a container image.
+    Oci,
 }
 
 /// What there is to know of a format.
@@ -54,8 +56,18 @@ pub(super) struct Writer {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 9] =
-        [Self::Iso, Self::Kernel, Self::Pxe, Self::Uki, Self::Disk, Self::Qcow2, Self::Vmdk, Self::Vhd, Self::Ova];
+    pub const ALL: [Self; 10] = [
+        Self::Iso,
+        Self::Kernel,
+        Self::Pxe,
+        Self::Uki,
+        Self::Disk,
+        Self::Qcow2,
+        Self::Vmdk,
+        Self::Vhd,
+        Self::Ova,
+        Self::Oci,
+    ];
 
     pub(super) fn writer(self) -> &'static Writer {
         match self {
@@ -68,6 +80,7 @@ impl Format {
             Self::Vmdk => &disk::VMDK,
             Self::Vhd => &disk::VHD,
             Self::Ova => &disk::OVA,
+            Self::Oci => &oci::WRITER,
         }
     }
 
@@ -84,6 +97,11 @@ impl Format {
     /// Whether the guest finds what is beside the root on it.
     pub fn is_medium(self) -> bool {
         matches!(self, Self::Iso | Self::Disk | Self::Qcow2 | Self::Vmdk | Self::Vhd | Self::Ova)
+    }
+
+    /// Whether a machine boots it.
+    pub fn boots(self) -> bool {
+        self != Self::Oci
     }
 
     /// Whether it is a folder of files.
@@ -110,11 +128,17 @@ impl FromStr for Format {
     }
 }
 
-/// Refuses formats that have no room for the container images that a project wants beside the root.
+/// Refuses formats that have no room for the container images that a project wants. In a layer the store of the root would
+/// be taken for whiteouts.
 ///
 /// # Errors
 /// Class `Config`: there is one.
 pub fn check_images(checked: &Checked, targets: &[Target]) -> Result<()> {
+    let container = targets.iter().find(|target| !target.format.boots());
+    if container.is_some() && (checked.distro.has_images(Place::Medium) || checked.distro.has_images(Place::Root)) {
+        let message = format!("distro.toml: images: \"{}\" has no container images of its own", Format::Oci);
+        return Err(Problem::error(Class::Config, message, "build another format, or a flavour without [[images]]"));
+    }
     let other = targets.iter().find(|target| !target.format.is_medium());
     let Some(target) = other.filter(|_| checked.distro.has_images(Place::Medium)) else { return Ok(()) };
     let message = format!("distro.toml: images: where = \"medium\" needs a medium, which \"{}\" is not", target.format);

@@ -11,6 +11,7 @@ mod isolinux;
 mod kernel;
 mod loader;
 mod menu;
+mod oci;
 mod output;
 mod pxe;
 mod systemd_boot;
@@ -23,6 +24,7 @@ pub use disk::is_disk;
 pub use format::{Format, Target, check_images};
 pub use iso::{is_loader, medium};
 pub use loader::{BOOT_PACKAGES, boot_files};
+pub use oci::is_of_kernel;
 pub use output::{check as check_output, check_target, folder_of, write_file};
 
 /// Megabytes with one decimal, for people.

@@ -81,6 +81,6 @@ impl Distribution {
     }
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::new().chain_update(bytes))
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use formats::cpio;
 use serde::Serialize;
 
-use super::{Layer, container, elf, kernel, lock, uki};
+use super::{Layer, container, elf, kernel, lock, oci, uki};
 use crate::kernel::bzimage;
 
 /// A format that is known.
@@ -28,6 +28,10 @@ pub enum Format {
     Elf,
     /// packages/lock.toml.
     Lock,
+    /// A container image: an OCI layout in a tar.
+    Oci,
+    /// The layer of one: a tar, compressed by gzip.
+    OciLayer,
 }
 
 /// How a format is recognised and read.
@@ -38,7 +42,7 @@ struct Reader {
 }
 
 /// The most particular marks first.
-const READERS: [Reader; 8] = [
+const READERS: [Reader; 10] = [
     Reader { format: Format::Iso, is: |bytes| at(bytes, 32769, b"CD001"), read: container::iso },
     Reader { format: Format::Squashfs, is: |bytes| at(bytes, 0, b"hsqs"), read: container::squashfs },
     Reader { format: Format::Deb, is: |bytes| at(bytes, 0, b"!<arch>\ndebian-binary"), read: container::deb },
@@ -46,6 +50,8 @@ const READERS: [Reader; 8] = [
     Reader { format: Format::Uki, is: uki::is_uki, read: uki::read },
     Reader { format: Format::Elf, is: |bytes| at(bytes, 0, b"\x7fELF"), read: elf::read },
     Reader { format: Format::Initramfs, is: cpio::is_initramfs, read: container::initramfs },
+    Reader { format: Format::Oci, is: oci::is_image, read: oci::image },
+    Reader { format: Format::OciLayer, is: oci::is_layer, read: oci::layer },
     Reader { format: Format::Lock, is: lock::is_lock, read: lock::read },
 ];
 
@@ -65,6 +71,8 @@ impl Format {
             Self::Uki => "unified kernel image",
             Self::Elf => "ELF file",
             Self::Lock => "lock",
+            Self::Oci => "container image",
+            Self::OciLayer => "layer of a container image",
         }
     }
 
@@ -73,7 +81,8 @@ impl Format {
         match self {
             Self::Iso => Some("iso"),
             Self::Initramfs => Some("initramfs"),
-            Self::Squashfs => Some("root"),
+            Self::Squashfs | Self::OciLayer => Some("root"),
+            Self::Oci => Some("oci"),
             Self::Kernel => Some("kernel"),
             Self::Uki => Some("uki"),
             Self::Deb | Self::Elf | Self::Lock => None,

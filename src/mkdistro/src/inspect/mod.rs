@@ -17,6 +17,7 @@ mod kernel;
 mod layer;
 mod locate;
 mod lock;
+mod oci;
 mod parts;
 mod summary;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 
 pub use distribution::Distribution;
+pub(crate) use distribution::sha256;
 pub use extract::extract;
 pub use format::{Format, open, recognise};
 pub use layer::{Content, Entry, EntryKind, Fact, Layer};

@@ -63,7 +63,7 @@ impl Parts {
     /// Parts directly in a layer. What a root or a package holds is its own business.
     fn inner(&self, path: &str, layer: &Layer) -> Result<Vec<(String, Bytes, Layer)>> {
         let mut inner = Vec::new();
-        if matches!(layer.format, Format::Squashfs | Format::Deb) {
+        if matches!(layer.format, Format::Squashfs | Format::OciLayer | Format::Deb) {
             return Ok(inner);
         }
         for (name, entry) in layer.entries().filter(|(_, entry)| entry.kind == EntryKind::File) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::local::sha256_of;
+use super::manifest::{Config, Document, Manifest};
 
 /// Blobs by sha256.
 pub(crate) type Blobs = BTreeMap<String, Vec<u8>>;
@@ -74,6 +75,13 @@ impl Entry {
         self.header.set_device_minor(minor).unwrap();
         self
     }
+}
+
+/// Manifest and configuration by the readers of other people's images; `blob` gives one by its sha256.
+pub(crate) fn parse(manifest: &[u8], blob: impl Fn(&str) -> Vec<u8>) -> (Manifest, Config) {
+    let Document::Manifest(manifest) = Document::parse(manifest).unwrap() else { panic!("an index") };
+    let config = Config::parse(&blob(manifest.config.sha256().unwrap()), manifest.layers.len()).unwrap();
+    (manifest, config)
 }
 
 /// A layer's archive.

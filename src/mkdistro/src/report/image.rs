@@ -16,6 +16,7 @@ use super::contents::StoredBytes;
 use super::data::{ImageFile, Part};
 use crate::fetch::hex;
 use crate::image::is_loader;
+use crate::inspect;
 
 /// Most that is unpacked of an image.
 const MAX_UNPACKED_BYTES: u64 = 4 << 30;
@@ -51,6 +52,11 @@ impl Opened {
     }
 
     fn parse(name: String, bytes: &Bytes) -> Result<Self> {
+        if inspect::recognise(bytes) == Some(inspect::Format::Oci) {
+            bail!(
+                "it is a container image, whose layer is compressed as a whole\nhint: \"mkdistro inspect\" tells what is in it"
+            );
+        }
         let mut layers = Layers::default();
         if bytes.starts_with(SQUASHFS_MAGIC) {
             layers.root = Some(bytes.clone());

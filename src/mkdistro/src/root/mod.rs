@@ -51,6 +51,8 @@ pub struct RootTree {
     pub images: Images,
     /// Further files for the medium, beside kernel and initramfs.
     pub beside: Tree,
+    /// The bill of materials of a container image, which has no kernel.
+    pub container_bill: Option<Bytes>,
     /// Follows from everything that the build was made of, the time of the image apart: 32 hex digits.
     pub build_id: String,
 }
@@ -97,7 +99,7 @@ pub fn assemble(fetched: &Fetched, progress: &dyn Progress) -> Result<RootTree> 
     reasons.note(&tree, |_| Reason::Builder);
     task.finish(&format!("{} entries", tree.len()));
     let store = fetched.store.clone();
-    Ok(RootTree { tree, reasons, kernel, packages, store, images, beside: Tree::new(), build_id })
+    Ok(RootTree { tree, reasons, kernel, packages, store, images, beside: Tree::new(), container_bill: None, build_id })
 }
 
 /// What the recipes of a project take from packages, with the libraries that it needs; without kernel, accounts and

@@ -85,7 +85,7 @@ pub struct FileEntry {
 }
 
 /// Where a file's bytes come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A Debian package of this name.
     Package(String),
@@ -146,6 +146,16 @@ impl Inventory {
             root: root_files,
             medium: medium_files,
         })
+    }
+
+    /// Without the kernel's files, what is beside the root, and packages of which nothing is left.
+    #[must_use]
+    pub fn without_kernel(mut self, is_of_kernel: &dyn Fn(&[u8]) -> bool) -> Self {
+        self.root.retain(|file| !is_of_kernel(file.path.trim_start_matches('/').as_bytes()));
+        self.medium.clear();
+        let used: BTreeSet<&Origin> = self.root.iter().map(|file| &file.origin).collect();
+        self.packages.retain(|package| used.contains(&Origin::Package(package.locked.name.clone())));
+        self
     }
 
     /// The source packages of all packages, and with `built_using` those that are compiled in.

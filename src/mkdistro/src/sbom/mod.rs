@@ -88,7 +88,7 @@ impl Format {
 /// # Errors
 /// Something in the root is in the way.
 pub fn embed(inventory: &Inventory, root: &mut RootTree) -> Result<Vec<(Format, Bytes)>> {
-    put(&mut root.tree, ROOT_PATH, Bytes::from(cyclonedx::write(inventory, Detail::Image)))?;
+    put(&mut root.tree, ROOT_PATH, short(inventory))?;
     let documents: Vec<(Format, Bytes, Bytes)> = Format::ALL
         .par_iter()
         .map(|format| {
@@ -102,6 +102,16 @@ pub fn embed(inventory: &Inventory, root: &mut RootTree) -> Result<Vec<(Format, 
         full.push((format, document));
     }
     Ok(full)
+}
+
+/// The documents with everything.
+pub fn full(inventory: &Inventory) -> Vec<(Format, Bytes)> {
+    Format::ALL.iter().map(|format| (*format, Bytes::from(format.write(inventory)))).collect()
+}
+
+/// The document that is put into a root.
+pub fn short(inventory: &Inventory) -> Bytes {
+    Bytes::from(cyclonedx::write(inventory, Detail::Image))
 }
 
 /// Writes the full documents beside an output: `out.iso.spdx.json`, `out.iso.cdx.json`. Gives back their paths and
