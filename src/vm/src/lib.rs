@@ -22,7 +22,7 @@ pub use machine::{
     Boot, Bus, CdBus, Device, Disk, DiskFormat, Firmware, FwCfg, Machine, MachineType, Network, NetworkModel, Serial,
     Uefi, UserNetwork, Variables,
 };
-pub use process::{Output, paste, run};
+pub use process::{Output, capture, paste, run};
 pub use qmp::Qmp;
 pub use running::{Vm, free_port};
 pub use write_log::{Fate, WriteLog};

@@ -62,13 +62,11 @@ fn tail(text: &str) -> &str {
     text[start..].trim_end()
 }
 
-/// Runs a program with `stdin`, at most for `limit`, as long as `check` finds nothing wrong.
-pub(crate) fn capture(
-    command: &mut Command,
-    stdin: &[u8],
-    limit: Duration,
-    check: &dyn Fn() -> Result<()>,
-) -> Result<Output> {
+/// Runs a program with `stdin`, at most for `limit`, as long as `check` finds nothing wrong. How it ends is no error.
+///
+/// # Errors
+/// It cannot be started, takes too long, or the check's.
+pub fn capture(command: &mut Command, stdin: &[u8], limit: Duration, check: &dyn Fn() -> Result<()>) -> Result<Output> {
     let context = || format!("running {}", paste(command));
     let what = context();
     let mut child = command

@@ -56,6 +56,16 @@ impl Ssh {
         self.port
     }
 
+    /// File of the private key.
+    pub fn key(&self) -> &Path {
+        &self.key
+    }
+
+    /// The address by which clients of an engine connect, which listens on `socket` in the guest.
+    pub fn url(&self, socket: &str) -> String {
+        format!("ssh://{}:{}{socket}", self.target(), self.port)
+    }
+
     /// A client without a command, its options complete.
     pub fn client(&self) -> Command {
         let mut command = Command::new("ssh");
@@ -82,6 +92,14 @@ impl Ssh {
         let mut command = Command::new("ssh");
         command.arg("-i").arg(&self.key).args(["-p", &self.port.to_string()]);
         command.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]).arg(self.target());
+        paste(&command)
+    }
+
+    /// The command that makes podman's remote client know the guest as `name`.
+    pub fn connection_line(&self, name: &str) -> String {
+        let mut command = Command::new("podman");
+        command.args(["system", "connection", "add", "--identity"]).arg(&self.key).arg(name);
+        command.arg(self.url(contract::paths::PODMAN_SOCKET));
         paste(&command)
     }
 
@@ -147,6 +165,11 @@ mod tests {
             folder.path().display()
         );
         assert_eq!(ssh.command_line(), expected);
+        let expected = format!(
+            "podman system connection add --identity {}/id box ssh://core@127.0.0.1:2222/run/podman/podman.sock",
+            folder.path().display()
+        );
+        assert_eq!(ssh.connection_line("box"), expected);
     }
 
     #[test]

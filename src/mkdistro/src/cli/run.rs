@@ -13,7 +13,7 @@ use vm::{Accelerator, Boot, Bus, Device, Disk, DiskFormat, Firmware, FwCfg, Mach
 use super::making::{MakingArguments, finish};
 use super::print_line;
 use crate::cache::unchanged::Inputs;
-use crate::config::Place;
+use crate::config::{Checked, Place};
 use crate::image::{self, BootFiles};
 use crate::make::Made;
 use crate::progress::Progress;
@@ -96,7 +96,10 @@ impl Run {
         }
         match &self.bootchart {
             Some(file) => save_bootchart(machine, &settings.user, file, progress)?,
-            None => interactive(machine, &settings.user)?,
+            None => {
+                let connection = self.making.project.load().ok().and_then(|checked| connection(&checked));
+                interactive(machine, &settings.user, connection.as_deref())?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -140,8 +143,14 @@ impl Run {
     }
 }
 
-/// Runs a machine in this terminal, with a way in by SSH.
-fn interactive(mut machine: Machine, user: &str) -> Result<()> {
+/// How podman's remote client is to call the machine, if that has podman.
+fn connection(checked: &Checked) -> Option<String> {
+    let has_podman = ["podman", "podman-minimal"].iter().any(|name| checked.recipes.contains_key(*name));
+    has_podman.then(|| checked.distro.distro.name.clone())
+}
+
+/// Runs a machine in this terminal, with a way in by SSH, and by the connection if it has a name.
+fn interactive(mut machine: Machine, user: &str, connection: Option<&str>) -> Result<()> {
     let folder = tempfile::tempdir().context("making a temporary folder for the machine's key")?;
     let key = Key::generate(folder.path())?;
     let port = vm::free_port()?;
@@ -152,6 +161,9 @@ fn interactive(mut machine: Machine, user: &str) -> Result<()> {
     let ssh = Ssh::new(user, port, &key, folder.path(), Duration::from_secs(30));
     eprintln!("accelerator: {}", machine.accelerator.argument());
     eprintln!("ssh: {}", ssh.command_line());
+    if let Some(name) = connection {
+        eprintln!("podman: {}", ssh.connection_line(name));
+    }
     eprintln!("end: \"sudo poweroff\" in the guest, or Ctrl-A X");
     let status = vm::interactive(&machine)?;
     ensure!(status.success(), "QEMU ended with {status}");
