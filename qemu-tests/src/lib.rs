@@ -3,9 +3,11 @@
 //! A verdict comes from an exit status or a file, over SSH or from the disk afterwards, never from console text alone. A
 //! test that fails prints QEMU's command and the end of the console; the log stays beside the image in `logs/`.
 
+pub mod clients;
 mod guest;
 mod registry;
 
+pub use clients::Clients;
 pub use guest::{Guest, machine, user};
 pub use registry::Registry;
 
@@ -75,7 +77,7 @@ pub fn find_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
 }
 
 /// What a web server answers at this port of the build host.
-fn http_get(port: u16) -> Result<String> {
+pub fn http_get(port: u16) -> Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connecting")?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;

@@ -18,7 +18,7 @@ const PATIENCE: u32 = 240;
 const IMAGE: &str = "localhost/busybox:test";
 
 /// Three services, each of which waits until the one below it is healthy.
-const COMPOSE: &str = "
+pub(crate) const COMPOSE: &str = "
 name: three
 services:
   db:

@@ -26,6 +26,7 @@ mod power_cut;
 mod provisioning;
 mod quadlet;
 mod rebuild;
+mod remote;
 mod robust;
 mod rootless;
 mod sbom;
