@@ -175,6 +175,21 @@ fn assert_files(names: &[u64], read: impl Fn(u64) -> Result<String>) -> Result<(
     Ok(())
 }
 
+/// The engine finds nothing damaged, but for the layer of a container that was being made, which belongs to nobody yet; that is
+/// gone when it repairs its store, and nothing else.
+fn store_is_sound(guest: &Guest) -> Result<()> {
+    let found = guest.ssh("sudo podman system check")?;
+    if found.status == 0 {
+        return Ok(());
+    }
+    let damaged: Vec<&str> = found.stdout.lines().filter(|line| line.starts_with("Damaged ")).collect();
+    ensure!(matches!(damaged[..], [only] if only.starts_with("Damaged layer ")), "podman system check: {found:?}");
+    println!("{}", damaged.concat());
+    guest.ok("sudo podman system check --repair && sudo podman system check")?;
+    ensure!(guest.has_busybox_image()?, "the repair has taken the image");
+    Ok(())
+}
+
 #[test]
 fn while_containers_write() -> Result<()> {
     let make = |folder: &Path| {
@@ -225,7 +240,7 @@ fn while_containers_write() -> Result<()> {
             let halves = guest.ok("sudo podman ps -aq --external")?;
             ensure!(halves.lines().count() < 2, "containers that cannot be removed: {halves}");
             guest.ok(&format!("for half in {}; do sudo podman rm $half; done", halves.trim()))?;
-            guest.ok("sudo podman system check")?;
+            store_is_sound(&guest)?;
             guest.power_off()?;
             host("e2fsck", |command| command.arg("-fn").arg(path))
         })?;
