@@ -16,6 +16,7 @@ mod foreign_disks;
 mod format_me;
 mod hardware;
 mod images;
+mod in_container;
 mod kept_containers;
 mod late_disk;
 mod logs;
