@@ -25,6 +25,7 @@ pub mod kernel;
 pub mod lint;
 pub mod lock;
 pub mod make;
+pub mod matrix;
 mod nearest;
 pub mod oci;
 mod pattern;

@@ -28,6 +28,8 @@ Commands:
   lint         Check the root for what should not be in an image
   lock         Resolve recipes to exact packages: writes packages/lock.toml
   man          Write the man pages
+  matrix       Build and boot every suite with every flavour; table the versions
+               that run
   new          Start a project in a new folder
   outdated     List locked packages that the suites have in newer versions
   remove       Take recipes out of the distribution

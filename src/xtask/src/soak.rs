@@ -4,12 +4,12 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::kernel;
-use crate::run::{Result, cargo, succeeds, target};
+use crate::run::{Result, cargo, create_folder, root, succeeds, target};
 use crate::tally::Tally;
 use crate::test::build_image;
 
 /// Name, purpose.
-const CAMPAIGNS: [(&str, &str); 7] = [
+const CAMPAIGNS: [(&str, &str); 8] = [
     ("fuzz", "every reader of outside bytes gets broken input for a while; none may panic, hang or take much memory"),
     ("flavours", "each flavour built and booted: builds, compose, Docker's TLS port, a swarm"),
     (
@@ -24,6 +24,7 @@ const CAMPAIGNS: [(&str, &str); 7] = [
          be sound and every machine come up",
     ),
     ("survival", "a machine whose service dies all the time, for an hour, after orphans and garbage for PID 1"),
+    ("versions", "\"mkdistro matrix\" of all flavours: each is locked as the archive is now, built, booted and asked"),
 ];
 
 /// Readers that are fuzzed: tests whose name begins with `fuzz_`, in these packages, and whether that is a library.
@@ -38,6 +39,13 @@ const FUZZED: [(&str, &str); 6] = [
 /// About how many there are; they share the time.
 const READERS: u64 = 43;
 
+/// The manifest of `versions`: the stable suite, since others may have expired where this runs.
+const VERSIONS: &str = "schema = 1
+[[suite]]
+name = \"trixie\"
+suites = [\"trixie\", \"trixie-updates\", \"trixie-security\"]
+";
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Campaign {
@@ -49,6 +57,7 @@ pub(crate) enum Campaign {
     Matrix,
     PowerCut { rounds: u64 },
     Survival { minutes: u64 },
+    Versions,
 }
 
 impl Campaign {
@@ -71,6 +80,7 @@ impl Campaign {
             ["survival", "--minutes", minutes] => {
                 number(minutes).map(|minutes| Self::Survival { minutes }).ok_or_else(wrong)
             }
+            ["versions"] => Ok(Self::Versions),
             ["kill", "--rounds", rounds] => number(rounds).map(|rounds| Self::Kill { rounds }).ok_or_else(wrong),
             _ => Err(wrong()),
         }
@@ -91,6 +101,7 @@ pub(crate) fn soak(campaign: Campaign) -> Result<bool> {
         Campaign::Matrix => boots("matrix::", "MKDISTRO_MATRIX", "all"),
         Campaign::Survival { minutes } => boots("survival::", "MKDISTRO_SURVIVAL_MINUTES", &minutes.to_string()),
         Campaign::PowerCut { rounds } => boots("power_cut::", "MKDISTRO_CUTS", &rounds.to_string()),
+        Campaign::Versions => versions(),
     }
 }
 
@@ -117,6 +128,21 @@ fn kill(rounds: u64) -> Result<bool> {
     succeeds(command.env("MKDISTRO_KILL_ROUNDS", rounds.to_string()))
 }
 
+/// `mkdistro matrix` of the workspace's own project; its table stays beside the images of the tests.
+fn versions() -> Result<bool> {
+    let built: &mut Command = &mut cargo(&["build", "--release", "--package", "mkdistro"]);
+    if !succeeds(built)? {
+        return Ok(false);
+    }
+    let folder = target().join("qemu-tests");
+    create_folder(&folder)?;
+    let manifest = folder.join("matrix.toml");
+    std::fs::write(&manifest, VERSIONS).map_err(|error| format!("writing {}: {error}", manifest.display()))?;
+    let mut command = Command::new(target().join("release/mkdistro"));
+    command.arg("matrix").arg("--manifest").arg(manifest).arg("--output").arg(folder.join("matrix"));
+    succeeds(command.current_dir(root()))
+}
+
 /// The boot tests of a filter, with a variable that makes more of them.
 fn boots(filter: &str, variable: &str, value: &str) -> Result<bool> {
     let mut tally = Tally::default();
@@ -138,6 +164,7 @@ mod tests {
         assert_eq!(Campaign::parse(&["kill", "--rounds", "30"]), Ok(Campaign::Kill { rounds: 30 }));
         assert_eq!(Campaign::parse(&["flavours"]), Ok(Campaign::Flavours));
         assert_eq!(Campaign::parse(&["matrix"]), Ok(Campaign::Matrix));
+        assert_eq!(Campaign::parse(&["versions"]), Ok(Campaign::Versions));
         assert_eq!(Campaign::parse(&["power-cut"]), Ok(Campaign::PowerCut { rounds: 20 }));
         assert_eq!(Campaign::parse(&["power-cut", "--rounds", "3"]), Ok(Campaign::PowerCut { rounds: 3 }));
         assert_eq!(Campaign::parse(&["survival"]), Ok(Campaign::Survival { minutes: 60 }));

@@ -17,6 +17,7 @@ mod lint;
 mod lock;
 mod making;
 mod man;
+mod matrix;
 mod new;
 mod outdated;
 pub mod progress;
@@ -77,6 +78,7 @@ enum Command {
     Lint(lint::Lint),
     Lock(lock::Lock),
     Man(man::Man),
+    Matrix(matrix::Matrix),
     New(new::New),
     Outdated(outdated::Outdated),
     Remove(remove::Remove),
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Lint(lint) => lint.execute(&progress),
         Command::Lock(lock) => lock.execute(&progress),
         Command::Man(man) => man.execute(),
+        Command::Matrix(matrix) => matrix.execute(&progress),
         Command::New(new) => new.execute(&progress),
         Command::Outdated(outdated) => outdated.execute(&progress),
         Command::Remove(remove) => remove.execute(&progress),
