@@ -31,6 +31,7 @@ pub mod oci;
 mod pattern;
 pub mod problem;
 pub mod progress;
+mod quadlets;
 pub mod report;
 pub mod root;
 pub mod sbom;

@@ -8,6 +8,7 @@ mod elf;
 mod names;
 mod owner;
 mod programs;
+mod quadlet;
 mod report;
 mod secrets;
 #[cfg(test)]
@@ -65,7 +66,7 @@ const fn warning(name: &'static str, summary: &'static str, run: fn(&Subject<'_>
 }
 
 /// All checks, by name.
-pub static CHECKS: [Check; 25] = [
+pub static CHECKS: [Check; 27] = [
     warning("build-path", "A file names a folder of the machine that built it.", content::build_path),
     warning("dangling-symlink", "A symbolic link leads to nothing.", names::dangling_symlink),
     fatal("device-node", "A device node; the guest's devtmpfs makes them.", owner::device_node),
@@ -85,6 +86,8 @@ pub static CHECKS: [Check; 25] = [
     warning("not-executable", "A program in a folder of programs may not be executed.", programs::not_executable),
     warning("not-reproducible", "A file holds a time or is made anew by use.", content::not_reproducible),
     warning("owner", "An owner or group is not in /etc/passwd or /etc/group.", owner::owner),
+    fatal("quadlet", "The guest would make no service of a Quadlet file.", quadlet::quadlet),
+    warning("quadlet-key", "The guest would pass over a key of a Quadlet file.", quadlet::quadlet_key),
     fatal("run-path", "Libraries are looked for in a folder that others may fill.", elf::run_path),
     warning("run-path-missing", "Libraries are looked for in a folder that is not there.", elf::run_path_missing),
     fatal("secret", "A file holds a private key, a token or a password.", secrets::secret),

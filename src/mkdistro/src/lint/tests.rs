@@ -492,3 +492,25 @@ fn json_has_every_finding() {
     });
     assert_eq!(report.json(), expected);
 }
+
+#[test]
+fn quadlet_files() {
+    let folder = "etc/containers/systemd";
+    let web = format!("{folder}/web.container");
+    let broken = format!("{folder}/broken.container");
+    let entries = || -> Vec<(&[u8], Node)> {
+        vec![
+            (web.as_bytes(), text("[Container]\nImage=a\nFrobnicate=1\n[Install]\nWantedBy=default.target\n")),
+            (broken.as_bytes(), text("[Container]\nImage=a\nNetwork=gone.network\n")),
+        ]
+    };
+    assert_eq!(
+        found(entries()),
+        [
+            format!("quadlet /{broken}: line 3: requested Quadlet unit gone.network was not found"),
+            format!("quadlet-key /{web}: line 3: unsupported key Frobnicate in section [Container]"),
+        ]
+    );
+    let error = gate(&checked(&[("toy", "")]), &tree(entries()), &crate::progress::Silent).unwrap_err();
+    assert!(error.to_string().contains("the root has 1 fatal finding (quadlet 1)"), "{error}");
+}
