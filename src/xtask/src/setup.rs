@@ -74,7 +74,8 @@ fn packages() -> Result<bool> {
     println!("setup: installing {}", missing.join(" "));
     // Mirrors that fail here may not matter; the installation tells.
     succeeds(&mut apt_get(&["update"]))?;
-    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    // Nothing is taken away: where versions do not fit, apt would rather remove what is there from backports, of this very list.
+    let mut arguments = vec!["install", "-y", "--no-install-recommends", "--no-remove"];
     arguments.extend(&missing);
     if succeeds(&mut apt_get(&arguments))? {
         return Ok(true);
