@@ -21,8 +21,8 @@ pub(super) fn reference(checked: &Checked) -> String {
     let tag = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     let version: String = distro.version.chars().map(tag).collect();
     let version = version.trim_start_matches(['.', '-']);
-    let flavour = checked.flavour.as_ref().filter(|_| !checked.is_default());
-    let flavour = flavour.map(|name| format!("-{name}")).unwrap_or_default();
+    // Of the default one, too: the recipe in the image does not tell which that was.
+    let flavour = checked.flavour.as_ref().map(|name| format!("-{name}")).unwrap_or_default();
     format!("localhost/{}:{}{flavour}", distro.name, if version.is_empty() { "latest" } else { version })
 }
 

@@ -126,6 +126,21 @@ fn the_same_input_gives_the_same_bytes() {
 }
 
 #[test]
+fn the_name_has_version_and_flavour() {
+    let dir = whole_project();
+    let mut checked = whole_fetched(&dir).locked.checked;
+    for (version, flavour, expected) in [
+        ("1.2", None, "localhost/toy:1.2"),
+        ("1.2+b~1", Some("docker"), "localhost/toy:1.2-b-1-docker"),
+        ("-+", None, "localhost/toy:latest"),
+    ] {
+        checked.distro.distro.version = version.into();
+        checked.flavour = flavour.map(String::from);
+        assert_eq!(super::configuration::reference(&checked), expected);
+    }
+}
+
+#[test]
 fn container_images_of_its_own_are_refused() {
     let dir = whole_project();
     let mut checked = whole_fetched(&dir).locked.checked;
