@@ -2,7 +2,6 @@
 //! container inside the container, block devices, stopping. And that the machine around it is none the worse for it.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +10,7 @@ use vm::disk::create_data_disk;
 use vm::ssh::{Key, Ssh};
 use vm::{Bus, Disk, DiskFormat};
 
-use crate::builder::{program, repository, run};
+use crate::builder::Project;
 
 /// How long what needs no reply may take, in seconds.
 const PATIENCE: u32 = 240;
@@ -47,23 +46,29 @@ fn runs_as_pid_1_of_a_container() -> Result<()> {
     guest.scp_in(format!("{}\n", key.public).as_bytes(), "/tmp/key.pub")?;
     // An owner and a mode that sshd does not take.
     guest.ok("sudo chown 1234 /tmp/key.pub && sudo chmod 0666 /tmp/key.pub")?;
+    // What is kept: a job is there before crond starts.
+    guest.ok("mkdir -p /tmp/keep/crontabs && echo '* * * * * touch /tmp/cron-ran' > /tmp/keep/crontabs/root")?;
+    guest.ok("sudo chown -R root /tmp/keep")?;
     guest.ok(&format!(
         "sudo podman run -d --name box --privileged --stop-timeout 120 -p {PORT}:22 \
-         -e MKDISTRO_VOLUMES=/dev/vdc:/var/lib/containers -v /tmp/key.pub:/home/core/.ssh/authorized_keys:ro {image}"
+         -e MKDISTRO_VOLUMES=/dev/vdc:/var/lib/containers -v /tmp/key.pub:/home/core/.ssh/authorized_keys:ro -v /tmp/keep:/var/lib/boot2podman {image}"
     ))?;
     wait_for(&guest, "sudo podman logs box 2>&1 | grep -q '^READY '", "sudo podman logs box")?;
     let inside = Ssh::new("core", port, &key, folder.path(), limit);
     works(&inside)?;
+    without_rights(&guest, &image)?;
+    ok(&inside, &format!("for n in $(seq {PATIENCE}); do [ -e /tmp/cron-ran ] && exit; sleep 1; done; exit 1"))?;
     leaves_the_machine_alone(&guest)?;
     stops(&guest)?;
     guest.power_off()
 }
 
-/// `mkdistro build --format oci` of the repository's project.
+/// `mkdistro build --format oci` of the repository's project, with crond.
 fn build(archive: &Path) -> Result<()> {
-    let mut command = Command::new(program());
-    command.args(["build", "--fast", "--no-sbom", "--format", "oci", "--output"]).arg(archive);
-    let outcome = run(command.current_dir(repository()));
+    let project = Project::new();
+    project.replace("distro.toml", "\"sudo\"]", "\"sudo\", \"crond\"]");
+    let archive = archive.to_str().context("a path that is no text")?;
+    let outcome = project.build(&["--no-sbom", "--format", "oci", "--output", archive]);
     ensure!(outcome.code == Some(0), "building the container image: {}", outcome.stderr);
     Ok(())
 }
@@ -127,6 +132,28 @@ fn works(inside: &Ssh) -> Result<()> {
     ok(inside, "distroctl logs sshd | grep -q core").map(drop)
 }
 
+/// Told all by variables, and without rights: no mounts, no groups, no engine, but sshd.
+fn without_rights(guest: &Guest, image: &str) -> Result<()> {
+    guest.scp_in(b"[[files]]\npath = \"/etc/told\"\ncontent = \"told\"\n", "/tmp/document")?;
+    guest.ok(&format!(
+        "sudo podman run -d --name poor -e MKDISTRO_CONFIG=\"$(cat /tmp/document)\" \
+         -e MKDISTRO_AUTHORIZED_KEYS=\"$(sudo cat /tmp/key.pub)\" {image} distro.verbose"
+    ))?;
+    let exec = "sudo podman exec poor";
+    wait_for(guest, "sudo podman logs poor 2>&1 | grep -q '^READY '", "sudo podman logs poor")?;
+    let state = guest.ok(&format!("{exec} distroctl service status sshd"))?;
+    assert!(state.contains("ready"), "{state}");
+    assert_eq!(guest.ok(&format!("{exec} cat /etc/told"))?, "told");
+    let keys =
+        guest.ok(&format!("{exec} sh -c 'cat /home/core/.ssh/authorized_keys; stat -c %u:%a /home/core/.ssh'"))?;
+    assert!(keys.starts_with("ssh-ed25519 ") && keys.ends_with("\n1000:700"), "{keys}");
+    guest.ok("sudo podman stop -t 60 poor")?;
+    let log = guest.ok("sudo podman logs poor 2>&1")?;
+    assert_eq!(guest.ok("sudo podman inspect -f '{{.State.ExitCode}}' poor")?, "0", "{log}");
+    assert!(log.contains("start sshd as process"), "the argument stands for the command line: {log}");
+    Ok(())
+}
+
 /// Its root can reach all of the machine and must not have.
 fn leaves_the_machine_alone(guest: &Guest) -> Result<()> {
     // Host name, kernel parameters, kernel log, swap, file systems, the data disk.
@@ -134,6 +161,7 @@ fn leaves_the_machine_alone(guest: &Guest) -> Result<()> {
     assert!(!guest.ok("sudo dmesg")?.contains("init: volumes"), "PID 1 of the container writes to the machine's log");
     assert_eq!(guest.ok("grep -c zram /proc/swaps")?, "1");
     guest.ok("sudo touch /var/lib/containers/writable && sudo rm /var/lib/containers/writable")?;
+    guest.ok("sudo test -s /tmp/keep/etc/ssh/dropbear_ed25519_host_key")?;
     // It has not taken the machine's command line for its own.
     assert_eq!(guest.ok("sudo podman exec box cat /run/distro/container")?, "");
     Ok(())
