@@ -58,6 +58,9 @@ fn docker_by_ssh(guest: &Guest, clients: &Clients, image: &str) -> Result<()> {
     ok(by_ssh(guest, clients.docker())?.args(["create", "--name", "seen", image, "true"]))?;
     assert_eq!(guest.ok("sudo podman ps -a --format '{{.Names}}'")?, "seen");
     assert_eq!(guest.ok("docker ps -a --format '{{.Names}}' && docker rm seen")?, "seen\nseen");
+    // Who may not use that has an engine of his own.
+    let output = guest.ssh("sudo -u nobody docker system dial-stdio 2>&1")?;
+    assert!(output.status != 0 && output.stdout.contains("connecting to /run/user/65534/podman"), "{output:?}");
     Ok(())
 }
 

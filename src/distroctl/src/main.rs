@@ -5,6 +5,7 @@ mod bundle;
 mod console;
 mod container;
 mod containers;
+mod dial;
 mod disk;
 mod file;
 mod guest;
@@ -61,6 +62,7 @@ Usage: distroctl COMMAND
   validate FILE      checks a document, cloud-config, network-config or
                      Ignition file: all problems at once
   schema             the document's JSON schema
+  dial SOCKET        joins its input and output to a Unix socket
 
 Run as services by PID 1:
 
@@ -140,6 +142,7 @@ fn dispatch(words: &[&str]) -> anyhow::Result<ExitCode> {
         ["timers"] => timers::list(),
         ["timers", "run"] => timers::run(),
         ["units"] => units::run(),
+        ["dial", socket] => dial::run(socket),
         ["keys"] => keys::run(),
         ["network"] => network::run(),
         ["network", "status"] => network::status(),
