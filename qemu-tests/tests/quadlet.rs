@@ -9,7 +9,7 @@ use vm::{Bus, Disk, DiskFormat};
 /// On the data disk, so that they are there again after the reboot.
 const FOLDER: &str = "/var/lib/boot2podman/etc/containers/systemd";
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 13] = [
     ("lan.network", "[Network]\nSubnet=10.99.0.0/24\n"),
     ("data.volume", "[Volume]\n"),
     (
@@ -30,8 +30,40 @@ const FILES: [(&str, &str); 8] = [
         "[Container]\nImage=IMAGE\nPull=never\nPod=p.pod\nStopTimeout=1\nExec=sleep 100000\n[Service]\nRestart=always\n",
     ),
     ("job.container", "[Container]\nImage=IMAGE\nPull=never\nExec=echo job-done\n[Service]\nType=oneshot\n"),
+    // Pulled from a file, as there is no registry.
+    ("pulled.image", "[Image]\nImage=docker-archive:/var/lib/boot2podman/q/pulled.tar\nImageTag=localhost/pulled:1\n"),
+    (
+        "made.build",
+        "[Unit]\nRequires=pulled-image.service\nAfter=pulled-image.service\n[Build]\nImageTag=localhost/made:1\n\
+         SetWorkingDirectory=/var/lib/boot2podman/q\n",
+    ),
+    (
+        "slow.container",
+        "[Container]\nImage=made.build\nPull=never\nNotify=healthy\nHealthCmd=test -e /tmp/up\nHealthInterval=1s\n\
+         StopTimeout=1\nExec=sh -c 'sleep 5; touch /tmp/up; exec sleep 100000'\n",
+    ),
+    (
+        "seen.service",
+        "[Unit]\nRequires=slow.service\nAfter=slow.service\n[Service]\nType=oneshot\n\
+         ExecStart=/bin/sh -c \"podman inspect --format '{{.State.Health.Status}}' systemd-slow > /run/seen\"\n\
+         [Install]\nWantedBy=default.target\n",
+    ),
+    ("play.kube", "[Kube]\nYaml=/var/lib/boot2podman/q/play.yaml\n[Install]\nWantedBy=default.target\n"),
     ("broken.container", "[Container]\nExec=x\n[Install]\nWantedBy=default.target\n"),
 ];
+
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: play}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: one
+    image: IMAGE
+    imagePullPolicy: Never
+    command: [sh, -c, 'echo played; exec sleep 100000']
+";
 
 #[test]
 fn quadlet_files_are_services() -> Result<()> {
@@ -47,6 +79,14 @@ fn quadlet_files_are_services() -> Result<()> {
         guest.scp_in(text.replace("IMAGE", image).as_bytes(), &format!("/tmp/q/{name}"))?;
     }
     guest.ok(&format!("sudo mkdir -p {FOLDER} && sudo cp /tmp/q/* {FOLDER}"))?;
+    // What the files name: an archive, a context to build, a pod.
+    guest.scp_in(POD.replace("IMAGE", image).as_bytes(), "/tmp/play.yaml")?;
+    guest.scp_in(b"FROM localhost/pulled:1\nCOPY mark /mark\n", "/tmp/Containerfile")?;
+    guest.ok(&format!(
+        "sudo sh -ec 'mkdir /var/lib/boot2podman/q; cd /var/lib/boot2podman/q; mv /tmp/play.yaml /tmp/Containerfile .; \
+         echo made > mark; podman tag {image} localhost/pulled:1; podman save -q -o pulled.tar localhost/pulled:1; \
+         podman untag localhost/pulled:1 localhost/pulled:1'"
+    ))?;
 
     // What is wrong is named; the others come up all the same.
     let output = guest.ssh("sudo distroctl service reload")?;
@@ -54,7 +94,7 @@ fn quadlet_files_are_services() -> Result<()> {
     for said in [
         &format!("{FOLDER}/web.container:9: warning: unsupported key Frobnicate in section [Container]"),
         &format!("no service: {FOLDER}/broken.container: error: no Image or Rootfs key specified"),
-        "7 services of Quadlet files",
+        "12 services of Quadlet files",
     ] {
         assert!(output.stderr.contains(said), "{said}: {output:?}");
     }
@@ -62,6 +102,7 @@ fn quadlet_files_are_services() -> Result<()> {
     assert!(plan.contains("web (") && plan.contains("ExecStart=/usr/bin/podman run --name systemd-web"), "{plan}");
     up(&guest)?;
     order_and_isolation(&guest)?;
+    other_kinds(&guest)?;
     deaths(&guest)?;
     by_hand(&guest)?;
     guest.reboot()?;
@@ -89,14 +130,28 @@ fn state(guest: &Guest, name: &str, wanted: &str) -> Result<()> {
 }
 
 fn up(guest: &Guest) -> Result<()> {
-    for name in ["lan-network", "data-volume", "db", "web", "p-pod", "inside"] {
+    for name in [
+        "lan-network",
+        "data-volume",
+        "db",
+        "web",
+        "p-pod",
+        "inside",
+        "pulled-image",
+        "made-build",
+        "slow",
+        "seen",
+        "play",
+    ] {
         state(guest, name, "ready")?;
     }
     state(guest, "job", "stopped")?;
     let list = guest.ok("distroctl service list")?;
     assert!(list.lines().any(|line| line.starts_with("web ") && line.contains("ready")), "{list}");
     let names = guest.ok("sudo podman ps --format '{{.Names}}' | sort | tr '\\n' ' '")?;
-    assert_eq!(names, "systemd-db systemd-inside systemd-p-infra systemd-web");
+    let (play, others): (Vec<&str>, Vec<&str>) = names.split(' ').partition(|name| !name.starts_with("systemd-"));
+    assert_eq!(others, ["systemd-db", "systemd-inside", "systemd-p-infra", "systemd-slow", "systemd-web"]);
+    assert!(play.contains(&"play-one"), "{names}");
     let fetch = "for n in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://127.0.0.1:8080/ && exit; sleep 1; done; exit 1";
     assert_eq!(guest.ok(fetch)?, "hello");
     Ok(())
@@ -105,6 +160,7 @@ fn up(guest: &Guest) -> Result<()> {
 fn order_and_isolation(guest: &Guest) -> Result<()> {
     // db was started by the pull of web alone; its output is the service's.
     assert!(guest.ok("distroctl service logs db")?.contains("db-is-here"));
+    assert_eq!(guest.ok("sudo podman logs systemd-db")?, "db-is-here");
     assert!(guest.ok("distroctl service status web")?.contains(" of 100 MiB"));
     let group = guest.ok("sudo podman inspect --format '{{.State.CgroupPath}}' systemd-web")?;
     assert!(group.starts_with("/system/web/"), "{group}");
@@ -112,6 +168,18 @@ fn order_and_isolation(guest: &Guest) -> Result<()> {
     guest.ok("sudo podman exec systemd-web nslookup systemd-db")?;
     // What serves names for all containers is in nobody's group.
     assert!(guest.ok("cat /proc/$(pidof aardvark-dns)/cgroup")?.ends_with("/quadlet"));
+    Ok(())
+}
+
+/// Images that are pulled and built first, a container that counts as started when it is healthy, a pod of Kubernetes'.
+fn other_kinds(guest: &Guest) -> Result<()> {
+    assert_eq!(guest.ok("sudo podman exec systemd-slow cat /mark")?, "made");
+    assert_eq!(guest.ok("cat /run/seen")?, "healthy");
+    assert_eq!(guest.ok("sudo podman logs play-one")?, "played");
+    guest.ok("distroctl service stop play")?;
+    state(guest, "play", "stopped")?;
+    assert!(!guest.ok("sudo podman ps -a --format '{{.Names}}'")?.contains("play-one"));
+    guest.ok("distroctl service start play")?;
     Ok(())
 }
 

@@ -37,6 +37,8 @@ pub const SERVICE_STATE_DIR: &str = "/run/distro/services";
 pub const ADDED_SERVICES: &str = "/run/distro/added-services";
 /// One file per service of [`ADDED_SERVICES`] that `distroctl quadlet run` runs.
 pub const QUADLET_DIR: &str = "/run/distro/quadlet";
+/// What containers of Quadlet services say, a file for each, as long as they run.
+pub const QUADLET_LOGS: &str = "/var/lib/containers/quadlet";
 /// The timers that `distroctl timers run` runs.
 pub const TIMERS: &str = "/run/distro/timers";
 /// When they ran last, on the data disk.

@@ -4,6 +4,7 @@
 mod cgroup;
 mod command;
 mod find;
+mod output;
 pub(crate) mod relations;
 mod run;
 mod stop;

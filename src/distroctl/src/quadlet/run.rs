@@ -14,7 +14,7 @@ use quadlet::{Main, Plan, Step};
 use rustix::process::{Pid, WaitOptions};
 
 use super::command::{self, Notify};
-use super::{cgroup, plan_of};
+use super::{cgroup, output, plan_of};
 use crate::console;
 use crate::service::{self, Known};
 
@@ -27,7 +27,9 @@ pub(crate) fn run(name: &str) -> Result<ExitCode> {
     cgroup::enter(name);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("becoming the parent of orphans")?;
     remove_id_files(&plan);
+    let output = output::follow(&plan);
     let result = live(&plan);
+    drop(output);
     // Also after a failure: what is left behind must go before the next start.
     for command in plan.commands.iter().filter(|command| command.step == Step::StopPost) {
         if is_needed(&command.argv)

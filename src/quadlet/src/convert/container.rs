@@ -1,5 +1,7 @@
 //! `.container`: `podman run`.
 
+use contract::paths::QUADLET_LOGS;
+
 use super::{Conversion, Manager, Step};
 use crate::argv::Argv;
 use crate::names;
@@ -28,7 +30,7 @@ pub(super) fn convert(conversion: &mut Conversion<'_>) -> Result<(), Problem> {
     argv.option("--name", names::container(conversion.file_name, conversion.file));
     argv.extend(["--cidfile=%t/%N.cid", "--replace", "--rm"]);
     conversion.logging(&mut argv)?;
-    supervision(conversion, &mut argv);
+    supervision(conversion, &mut argv, notifies)?;
     options(conversion, &mut argv)?;
     if notifies {
         argv.push(match conversion.value("Notify") {
@@ -55,12 +57,20 @@ pub(super) fn convert(conversion: &mut Conversion<'_>) -> Result<(), Problem> {
 }
 
 /// Cgroup, output and monitor. A pod's containers are in the pod's cgroup.
-fn supervision(conversion: &Conversion<'_>, argv: &mut Argv) {
+fn supervision(conversion: &Conversion<'_>, argv: &mut Argv, is_detached: bool) -> Result<(), Problem> {
     let init = conversion.world.manager == Manager::Init;
     if init {
         argv.push("--conmon-pidfile=%t/%N.conmon");
-        if conversion.value("LogDriver").is_none() {
-            argv.option("--log-driver", "passthrough");
+        let has_path = conversion.words("LogOpt", Rule::Plain)?.iter().any(|option| option.starts_with("path="));
+        match conversion.value("LogDriver") {
+            // At a known place, from where the runner copies it to the service's log while "podman logs" has it, too.
+            None if is_detached && !has_path => {
+                argv.option("--log-driver", "k8s-file");
+                argv.option("--log-opt", format!("path={QUADLET_LOGS}/%N.log"));
+            }
+            // podman waits for its end, after which there is nothing to ask it for.
+            None if !is_detached => argv.option("--log-driver", "passthrough"),
+            _ => {}
         }
     }
     match conversion.filled("CgroupsMode") {
@@ -69,6 +79,7 @@ fn supervision(conversion: &Conversion<'_>, argv: &mut Argv) {
         None if conversion.filled("Pod").is_none() => argv.push("--cgroup-parent=/system/%N"),
         None => {}
     }
+    Ok(())
 }
 
 fn options(conversion: &mut Conversion<'_>, argv: &mut Argv) -> Result<(), Problem> {

@@ -1,6 +1,6 @@
 //! `.kube`: `podman kube play`.
 
-use super::{Conversion, Step};
+use super::{Conversion, Manager, Step};
 use crate::problem::Problem;
 use crate::words::Rule;
 
@@ -34,7 +34,13 @@ pub(super) fn convert(conversion: &mut Conversion<'_>) -> Result<(), Problem> {
     down.extend(["kube", "down"]);
     conversion.booleans(&mut down, &[("KubeDownForce", "--force")]);
     down.push(yaml);
-    conversion.command(Step::StopPost, down);
+    if conversion.world.manager == Manager::Init {
+        // systemd would end the pod's first process instead, PID 1 knows only the runner.
+        conversion.command(Step::Stop, down.clone());
+        conversion.attempt(Step::StopPost, down);
+    } else {
+        conversion.command(Step::StopPost, down);
+    }
     match conversion.filled("SetWorkingDirectory").map(str::to_lowercase).as_deref() {
         None => {}
         Some("yaml") => conversion.work_beside(conversion.filled("Yaml").unwrap_or_default()),

@@ -48,7 +48,7 @@ fn a_container_with_all_that_belongs_to_it() {
     assert_eq!(
         line(web, Step::Start),
         "/usr/bin/podman run --name systemd-web --cidfile=/run/web.cid --replace --rm --conmon-pidfile=/run/web.conmon \
-         --log-driver passthrough --cgroup-parent=/system/web --network systemd-lan --sdnotify=conmon -d -v \
+         --log-driver k8s-file --log-opt path=/var/lib/containers/quadlet/web.log --cgroup-parent=/system/web --network systemd-lan --sdnotify=conmon -d -v \
          systemd-data:/d localhost/a sh -c echo $HOME me web"
     );
     assert_eq!(line(web, Step::StartPre), "/bin/x me");
