@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use qemu_tests::{Guest, machine};
+use std::path::Path;
 use vm::disk::create_data_disk;
 use vm::{Bus, Disk, DiskFormat};
 
@@ -70,9 +71,7 @@ fn quadlet_files_are_services() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("disk.raw");
     create_data_disk(&path, 1 << 30, contract::DEFAULT_DATA_LABEL)?;
-    let mut machine = machine()?;
-    machine.disks.push(Disk { path, format: DiskFormat::Raw, bus: Bus::Virtio });
-    let mut guest = Guest::boot("quadlet", machine)?;
+    let mut guest = boot("quadlet", &path)?;
     let image = guest.make_busybox_image()?;
     guest.ok("mkdir -p /tmp/q")?;
     for (name, text) in FILES {
@@ -115,7 +114,20 @@ fn quadlet_files_are_services() -> Result<()> {
     guest.ok(&format!("sudo rm {FOLDER}/web.container {FOLDER}/broken.container && sudo distroctl service reload"))?;
     state(&guest, "web", "")?;
     assert!(!guest.ok("sudo podman ps -a --format '{{.Names}}'")?.contains("systemd-web"));
+
+    // Nothing was stopped when the power failed: containers and networks of then are in nobody's way.
+    guest.kill()?;
+    let guest = boot("quadlet_after_a_cut", &path)?;
+    for name in ["inside", "seen", "play"] {
+        state(&guest, name, "ready")?;
+    }
     guest.power_off()
+}
+
+fn boot(name: &str, disk: &Path) -> Result<Guest> {
+    let mut machine = machine()?;
+    machine.disks.push(Disk { path: disk.into(), format: DiskFormat::Raw, bus: Bus::Virtio });
+    Guest::boot(name, machine)
 }
 
 /// Waits for the state of a service; an empty one is none.
