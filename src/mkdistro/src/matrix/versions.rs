@@ -49,7 +49,9 @@ pub fn script() -> String {
         let ask = format!("printf '%s\\t%s\\n' '{component}' \"$({program} {arguments} 2>&1 | head -n 1)\"");
         let is_busyboxs = format!("[ \"$(readlink -f {program})\" = /usr/bin/busybox ]");
         let is_absent = if MAY_BE_BUSYBOX.contains(&component) { "false" } else { &is_busyboxs };
-        let _ = writeln!(script, "[ ! -x {program} ] || {is_absent} || {ask}");
+        // The command docker of podman, for one, is a script and has the version of podman.
+        let is_script = format!("[ \"$(head -c 2 {program})\" = '#!' ]");
+        let _ = writeln!(script, "[ ! -x {program} ] || {is_absent} || {is_script} || {ask}");
     }
     script
 }
