@@ -39,7 +39,8 @@ say cards sh -c 'ls /sys/class/net | grep -v lo'
 say images podman images --sort repository --format '{{.Repository}}:{{.Tag}} {{.ReadOnly}}'
 say names podman image inspect localhost/web:1 --format '{{.RepoTags}}'
 say store podman system check
-say started sh -c 'podman run -d --pull=never --name web -p 8080:80 localhost/web:1 > /dev/null && echo yes'
+say health sh -c 'for n in $(seq 100); do [ "$(podman inspect -f "{{.State.Health.Status}}" web 2> /dev/null)" != healthy ] || break; sleep 1; done; podman inspect -f "{{.State.Health.Status}}" web'
+say service sh -c 'head -n 1 /run/distro/services/web'
 say served sh -c 'for n in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://127.0.0.1:8080/ && exit; sleep 1; done'
 say whiteout podman exec web sh -c 'ls -a /etc/gone; ls /srv'
 say links podman exec web stat -c %h /bin/busybox
@@ -64,6 +65,19 @@ env = { PATH = "/usr/local/bin:/usr/bin" }
 restart = "no"
 "#;
 
+/// The web server, as a service.
+const WEB: &str = "[Container]
+Image=localhost/web:1
+Pull=never
+ContainerName=web
+PublishPort=8080:80
+HealthCmd=wget -q -O /dev/null http://127.0.0.1/
+HealthInterval=2s
+Notify=healthy
+[Install]
+WantedBy=multi-user.target
+";
+
 #[test]
 fn a_machine_without_a_network_serves_from_its_image() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -74,6 +88,8 @@ fn a_machine_without_a_network_serves_from_its_image() -> Result<()> {
     let images = "[[images]]\npath = \"web.tar\"\n[[images]]\npath = \"web.tar\"\nname = \"localhost/medium:1\"\nwhere = \"medium\"\n";
     std::fs::write(project.path("distro.toml"), format!("{text}\n{images}"))?;
     std::fs::write(project.path("packages/checks.toml"), RECIPE.trim_start())?;
+    std::fs::create_dir_all(project.path("overlay/etc/containers/systemd"))?;
+    std::fs::write(project.path("overlay/etc/containers/systemd/web.container"), WEB)?;
     lock_images(&project, folder.path())?;
     let outcome = project.build(&["--offline", "--no-sbom"]);
     ensure!(outcome.code == Some(0), "building with images: {}", outcome.stderr);
@@ -104,7 +120,8 @@ fn a_machine_without_a_network_serves_from_its_image() -> Result<()> {
         // The same image in two stores.
         ("names", "[localhost/medium:1 localhost/web:1]"),
         ("store", ""),
-        ("started", "yes"),
+        ("health", "healthy"),
+        ("service", "state ready"),
         ("served", "baked in"),
         ("whiteout", "ls: /etc/gone: No such file or directory new"),
         ("links", "8"),
