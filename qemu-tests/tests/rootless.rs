@@ -35,6 +35,7 @@ fn containers_of_the_login_user() -> Result<()> {
     mounts(&guest, image)?;
     networks(&guest, image)?;
     kept(&guest, image)?;
+    another_user(&guest, image)?;
 
     guest.reboot()?;
     // Nobody has logged in yet who would have started them.
@@ -109,6 +110,21 @@ fn networks(guest: &Guest, image: &str) -> Result<()> {
     assert_ne!(refused.status, 0);
     assert!(refused.stderr.contains("80") && refused.stderr.contains("ermission denied"), "{}", refused.stderr);
     guest.ok(&format!("podman run -d --name published --restart always -p 8080:80 {image} {serve}")).map(drop)
+}
+
+/// One who comes while the machine runs has containers as the login user has, limits among it.
+fn another_user(guest: &Guest, image: &str) -> Result<()> {
+    guest.ok(
+        "printf '[[users]]\\nname = \"ann\"\\n' | sudo tee /var/lib/boot2podman/config.toml && sudo distroctl apply",
+    )?;
+    guest.ok(&format!("sudo podman save -q {image} > /tmp/image.tar"))?;
+    let run = format!(
+        "podman load -q -i /tmp/image.tar && podman run --rm --memory 32m {image} cat /sys/fs/cgroup/memory.max"
+    );
+    assert!(guest.ok(&format!("sudo su - ann -c '{run}'"))?.ends_with("\n33554432"));
+    let by_api = "podman --remote info --format '{{.Host.Security.Rootless}}'";
+    assert_eq!(guest.ok(&format!("sudo su - ann -c \"{by_api}\""))?, "true");
+    guest.ok("rm /tmp/image.tar").map(drop)
 }
 
 /// Restart policies and health checks.

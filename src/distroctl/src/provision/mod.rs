@@ -107,6 +107,7 @@ pub(crate) fn apply(dry_run: bool) -> Result<ExitCode> {
     if !dry_run {
         record(&root, &problems)?;
         crate::keys::authorize(&guest)?;
+        crate::rootless::take_in()?;
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(contract::exit::CONFIG) })
 }

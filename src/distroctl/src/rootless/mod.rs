@@ -15,7 +15,7 @@ mod spawn;
 mod stop;
 mod users;
 
-pub(crate) use prepare::run as prepare;
+pub(crate) use prepare::{run as prepare, take_in};
 pub(crate) use serve::serve;
 pub(crate) use stop::Stops;
 

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,6 +45,22 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prepares users who have come since the boot, and has them served. Where nobody is served there is nothing to do.
+pub(crate) fn take_in() -> Result<()> {
+    if !Path::new(paths::USER_ENGINES).exists() {
+        return Ok(());
+    }
+    let is_new = |user: &User| !Path::new(&run_folder(user.uid)).exists();
+    let new: Vec<User> = users::all().into_iter().filter(is_new).collect();
+    for user in &new {
+        prepare(user).with_context(|| format!("containers of {}", user.name))?;
+    }
+    if !new.is_empty() {
+        UnixStream::connect(paths::ROOTLESS).with_context(|| format!("connecting to {}", paths::ROOTLESS))?;
+    }
+    Ok(())
 }
 
 fn prepare(user: &User) -> Result<()> {

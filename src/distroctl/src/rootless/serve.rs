@@ -71,7 +71,16 @@ impl Server {
         let made = DirBuilder::new().recursive(true).mode(0o755).create(paths::USER_ENGINES);
         made.with_context(|| format!("making {}", paths::USER_ENGINES))?;
         let mut server = Self { moves: listen(paths::ROOTLESS, 0o666, None)?, users: Vec::new() };
+        server.take_in();
+        Ok(server)
+    }
+
+    /// Serves those users, too, who are not served yet.
+    fn take_in(&mut self) {
         for user in users::all() {
+            if self.users.iter().any(|served| served.user.uid == user.uid) {
+                continue;
+            }
             let api = match listen(&socket(user.uid), 0o600, Some((user.uid, user.gid))) {
                 Ok(api) => api,
                 Err(error) => {
@@ -83,9 +92,8 @@ impl Server {
             if served.has_containers() {
                 served.keep(&[]);
             }
-            server.users.push(served);
+            self.users.push(served);
         }
-        Ok(server)
     }
 
     /// Waits for something to do, and does it.
@@ -124,6 +132,10 @@ impl Server {
     fn admit(&mut self, mut stream: &UnixStream) -> Result<()> {
         let peer = rustix::net::sockopt::socket_peercred(stream).context("asking who has connected")?;
         let uid = peer.uid.as_raw();
+        if !self.users.iter().any(|served| served.user.uid == uid) {
+            // Root connects when there are new ones ([`super::take_in`]).
+            self.take_in();
+        }
         let Some(served) = self.users.iter_mut().find(|served| served.user.uid == uid) else { return Ok(()) };
         let pid = peer.pid.as_raw_nonzero();
         // It has this number until it is waited for; one that has ended since is not replaced within these few lines, for
