@@ -38,7 +38,6 @@ say() { name=$1; shift; echo "$name=$("$@" 2>&1 | tr '\n' ' ' | sed 's/ *$//')";
 say cards sh -c 'ls /sys/class/net | grep -v lo'
 say images podman images --sort repository --format '{{.Repository}}:{{.Tag}} {{.ReadOnly}}'
 say names podman image inspect localhost/web:1 --format '{{.RepoTags}}'
-say store podman system check
 say health sh -c 'for n in $(seq 100); do [ "$(podman inspect -f "{{.State.Health.Status}}" web 2> /dev/null)" != healthy ] || break; sleep 1; done; podman inspect -f "{{.State.Health.Status}}" web'
 say service sh -c 'head -n 1 /run/distro/services/web'
 say served sh -c 'for n in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://127.0.0.1:8080/ && exit; sleep 1; done'
@@ -54,6 +53,8 @@ say removed sh -c 'podman rmi -f localhost/medium:1 > /dev/null 2>&1 || echo no'
 mkdir -p /home/core/.local/share/containers && mount -t tmpfs tmpfs /home/core/.local/share/containers
 chown -R core:core /home/core/.local
 say rootless su - core -c "podman images --sort repository --format '{{.Repository}}:{{.Tag}} {{.ReadOnly}}'"
+# While a container of such an image is there, podman's check misses its layers, which are in another store.
+say store sh -c 'distroctl service stop web && podman system check'
 say memory sh -c 'grep MemAvailable /proc/meminfo'
 echo end=yes
 '''
