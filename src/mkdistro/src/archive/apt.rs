@@ -152,6 +152,9 @@ pub fn parse_mirror_list(text: &str) -> Vec<String> {
     uris.into_iter().map(|(_, uri)| uri).collect()
 }
 
+/// No option that counts here has a longer name: `Acquire::https::Proxy::` and a host, which may have 253 bytes.
+const NAME_BYTES: usize = 512;
+
 /// Options of an apt.conf file, names in lower case. Both ways to write them are read:
 /// `Acquire::http::Proxy "x";` and `Acquire { http { Proxy "x"; }; };`.
 pub fn parse_options(text: &str) -> Vec<(String, String)> {
@@ -168,6 +171,12 @@ pub fn parse_options(text: &str) -> Vec<(String, String)> {
             ";" => {
                 if let [name, value] = words.as_slice() {
                     let full: Vec<&str> = scopes.iter().chain([name]).map(String::as_str).collect();
+                    // Each of many nested ones would have all names around it in its own.
+                    let bytes: usize = full.iter().map(|part| part.len() + 2).sum();
+                    if bytes > NAME_BYTES {
+                        words.clear();
+                        continue;
+                    }
                     options.push((full.join("::").to_ascii_lowercase(), value.clone()));
                 }
                 words.clear();

@@ -95,6 +95,9 @@ Dangling "value
         ("apt::periodic::enable", "1"),
     ];
     assert_eq!(parse_options(text), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let nested = format!("{}b \"v\";", "a { b \"v\"; ".repeat(10_000));
+    let names = parse_options(&nested).into_iter().map(|(name, _)| name.len());
+    assert!(names.max().is_some_and(|longest| longest < 512), "names grow with their depth");
 }
 
 #[test]
