@@ -37,13 +37,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     folder(Path::new(paths::USER_STORES), 0o711, None)?;
     folder(Path::new("/run/user"), 0o755, None)?;
     cgroup::make_root().unwrap_or_else(|error| log(&format!("{error:#}; users' containers have no limits")));
-    let mut failed = 0;
-    for user in users::all() {
-        if let Err(error) = prepare(&user) {
-            log(&format!("containers of {}: {error:#}", user.name));
-            failed += 1;
-        }
-    }
+    let failed = prepare_all(&users::all());
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -52,15 +46,25 @@ pub(crate) fn take_in() -> Result<()> {
     if !Path::new(paths::USER_ENGINES).exists() {
         return Ok(());
     }
-    let is_new = |user: &User| !Path::new(&run_folder(user.uid)).exists();
+    // One who could not be prepared is not served, and is tried again.
+    let is_new = |user: &User| !Path::new(&socket(user.uid)).exists();
     let new: Vec<User> = users::all().into_iter().filter(is_new).collect();
-    for user in &new {
-        prepare(user).with_context(|| format!("containers of {}", user.name))?;
-    }
-    if !new.is_empty() {
+    if prepare_all(&new) < new.len() {
         UnixStream::connect(paths::ROOTLESS).with_context(|| format!("connecting to {}", paths::ROOTLESS))?;
     }
     Ok(())
+}
+
+/// How many could not be prepared; each of them costs only himself.
+fn prepare_all(users: &[User]) -> usize {
+    let failed = users.iter().filter(|user| {
+        let result = prepare(user);
+        result.as_ref().is_err_and(|error| {
+            log(&format!("containers of {}: {error:#}", user.name));
+            true
+        })
+    });
+    failed.count()
 }
 
 fn prepare(user: &User) -> Result<()> {
