@@ -18,6 +18,7 @@ pub mod elf;
 pub mod fetch;
 #[cfg(test)]
 mod fuzz_tests;
+mod hashing;
 pub mod image;
 pub mod inspect;
 mod interrupt;

@@ -26,6 +26,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::hashing::Hashing;
+
 pub(crate) use mapped::Mapped;
 
 /// Bytes of the hash behind a content.
@@ -146,10 +148,10 @@ impl Store {
         let temporary = temporary(dir).ok()?;
         {
             let file = BufWriter::with_capacity(128 << 10, temporary.as_file());
-            let mut out = Hashing { out: file, hash: Sha256::new_with_prefix(key) };
+            let mut out = Hashing::new(file, Sha256::new_with_prefix(key));
             write(&mut out).ok()?;
-            let hash = std::mem::take(&mut out.hash).finalize();
-            out.out.write_all(&hash).and_then(|()| out.out.flush()).ok()?;
+            let (mut file, hash) = out.finish();
+            file.write_all(&hash.finalize()).and_then(|()| file.flush()).ok()?;
         }
         fs::create_dir_all(path.parent()?).ok()?;
         temporary.persist(path).ok().map(drop)
@@ -169,23 +171,6 @@ fn touch(file: &File) {
     let modified = file.metadata().and_then(|found| found.modified());
     if modified.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > TOUCH_AFTER)) {
         let _ = file.set_times(FileTimes::new().set_modified(now));
-    }
-}
-
-struct Hashing<W> {
-    out: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hash.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -31,6 +31,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::fetch::hex;
+use crate::hashing::Hashing;
 use crate::image;
 use crate::inspect;
 use crate::root::RootTree;
@@ -166,28 +167,14 @@ fn put(tree: &mut Tree, path: &str, content: Bytes) -> Result<()> {
 
 /// A UUID that follows from a document's content: version 8 of RFC 9562.
 fn unique(document: &impl Serialize) -> String {
-    let mut hashed = Hashed(Sha256::new());
+    let mut hashed = Hashing::new(std::io::sink(), Sha256::new());
     // Nothing here can fail: keys are strings, and the writer takes everything.
     let _ = serde_json::to_writer(&mut hashed, document);
-    let mut digits: Vec<char> = hex(hashed.0).chars().take(32).collect();
+    let mut digits: Vec<char> = hex(hashed.finish().1).chars().take(32).collect();
     digits[12] = '8';
     digits[16] = 'a';
     let part = |begin: usize, end: usize| digits[begin..end].iter().collect::<String>();
     [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
-}
-
-/// Hashes what is written to it.
-struct Hashed(Sha256);
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// A value as text: a document has several per file, and as [`Value`] each takes ten times the room.

@@ -4,7 +4,7 @@
 //! images. Hard links are copies. The same tree and time give the same bytes.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::fetch::hex;
+use crate::hashing::Hashing;
 use crate::root::RootTree;
 use crate::sbom;
 
@@ -71,15 +72,15 @@ pub(super) fn tree(root: &RootTree) -> Result<Tree> {
 /// Writes the layer. `quick`: fast instead of small.
 pub(super) fn write(tree: &Tree, mtime: u32, quick: bool, out: impl Write) -> Result<Ids> {
     let level = if quick { Compression::fast() } else { Compression::best() };
-    let compressed = GzEncoder::new(Hashing::new(out), level);
-    let mut archive = Builder::new(Hashing::new(compressed));
+    let compressed = GzEncoder::new(Hashing::new(out, Sha256::new()), level);
+    let mut archive = Builder::new(Hashing::new(compressed, Sha256::new()));
     for (path, node) in tree.iter().filter(|(path, _)| !path.is_empty()) {
         append(&mut archive, path, node, mtime).with_context(|| format!("writing {} into the layer", show(path)))?;
     }
     let (compressed, diff_id) = archive.into_inner()?.finish();
     let (mut out, digest) = compressed.finish()?.finish();
     out.flush()?;
-    Ok(Ids { diff_id, digest })
+    Ok(Ids { diff_id: hex(diff_id), digest: hex(digest) })
 }
 
 fn append(archive: &mut Builder<impl Write>, path: &[u8], node: &Node, mtime: u32) -> Result<()> {
@@ -128,32 +129,4 @@ fn append(archive: &mut Builder<impl Write>, path: &[u8], node: &Node, mtime: u3
 
 fn file_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
-}
-
-/// Hashes what goes through it.
-struct Hashing<W> {
-    out: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Hashing<W> {
-    fn new(out: W) -> Self {
-        Self { out, hash: Sha256::new() }
-    }
-
-    fn finish(self) -> (W, String) {
-        (self.out, hex(self.hash))
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
